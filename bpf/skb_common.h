@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What every probe shares: the ring and its accounting, the scope of a task, and reading a packet.
+ *
+ * Kernel members are read at offsets given as -D constants (or, where a kernel has no BTF, by
+ * skb_layout.h), so nothing here depends on one kernel's headers. No loops over user data,
+ * no helper that sleeps; a read that fails leaves its member absent.
+ */
+#include "skb_layout.h"
+#include "skb_event.h"
+
+#if !defined(RING_PAGES) || !defined(SKB_SIZE)
+#error "RING_PAGES and the layout of struct sk_buff come from the loader"
+#endif
+
+/* ------------------------------------------------------------------ accounting */
+
+enum counter {
+	CALLS,			/* calls of skb_clone() seen */
+	LOST,			/* of these, no record: the ring was full */
+	LIMITED,		/* of these, no record: past max_events */
+	FAILED,			/* of these, returned NULL */
+	SIGHTINGS,		/* sightings seen */
+	SIGHTINGS_LOST,		/* of these, no record: the ring was full */
+	TASKS_LOST,		/* tasks whose scope could not be kept: the table was full */
+	COUNTERS,
+};
+
+struct settings {
+	u64 max_events;
+	u64 wakeup_mask;	/* wake the reader at every call whose number has these bits clear */
+};
+
+BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
+BPF_ARRAY(counters, u64, COUNTERS);
+BPF_ARRAY(settings, struct settings, 1);
+BPF_HASH(callers, u64, u64, 4096);
+
+/* Add one to a counter and give its value before. */
+static __always_inline u64 count_one(int which)
+{
+	u64 *value = counters.lookup(&which);
+
+	return value ? __sync_fetch_and_add(value, 1) : 0;
+}
+
+/*
+ * The reader looks ten times a second anyway: wake it only before the ring fills, every
+ * power-of-two number of calls.
+ */
+static __always_inline void submit(struct skb_event *e)
+{
+	int zero = 0;
+	struct settings *s = settings.lookup(&zero);
+	bool wake = s && e->kind != KIND_SIGHTING && !(e->count & s->wakeup_mask);
+
+	ring.ringbuf_submit(e, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+/* ------------------------------------------------------------------ scope */
+
+/* Thread id -> enum skb_scope, for every thread that is not SCOPE_OTHER. */
+BPF_HASH(tasks, u32, u8, 65536);
+
+static __always_inline u8 scope_of(u32 tid)
+{
+	u8 *scope = tasks.lookup(&tid);
+
+	return scope ? *scope : SCOPE_OTHER;
+}
+
+/* sched_process_fork(parent, child): a new thread or process has the scope of the one that made it. */
+int on_fork(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 parent = bpf_get_current_pid_tgid(), child = 0;
+	u8 scope = scope_of(parent);
+
+	if (scope == SCOPE_OTHER)
+		return 0;
+	bpf_probe_read_kernel(&child, sizeof(child), (void *)(ctx->args[1] + TASK_PID));
+	if (tasks.update(&child, &scope))
+		count_one(TASKS_LOST);
+	return 0;
+}
+
+/*
+ * sched_process_free(task). Not sched_process_exit: that comes before the exiting task closes
+ * its sockets, and closing sends (and clones) the FIN.
+ */
+int on_free(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 tid = 0;
+
+	bpf_probe_read_kernel(&tid, sizeof(tid), (void *)(ctx->args[0] + TASK_PID));
+	tasks.delete(&tid);
+	return 0;
+}
+
+/* ------------------------------------------------------------------ records */
+
+/* A zeroed record of the running task, or NULL (and counted) when the ring is full. */
+static __always_inline struct skb_event *reserve(u8 kind, u64 count, int lost)
+{
+	struct skb_event *e = ring.ringbuf_reserve(sizeof(*e));
+	u64 id = bpf_get_current_pid_tgid();
+
+	if (!e) {
+		count_one(lost);
+		return NULL;
+	}
+	__builtin_memset(e, 0, sizeof(*e));
+	e->ts = bpf_ktime_get_ns();
+	e->count = count;
+	e->pid = id >> 32;
+	e->tid = id;
+	e->uid = bpf_get_current_uid_gid();
+	e->cpu = bpf_get_smp_processor_id();
+	e->kind = kind;
+	e->scope = scope_of(id);
+	bpf_get_current_comm(&e->comm, sizeof(e->comm));
+	return e;
+}
+
+/* The record of one call of skb_clone(), or NULL when it is only counted. */
+static __always_inline struct skb_event *reserve_call(u8 kind)
+{
+	u64 count = count_one(CALLS) + 1;
+	int zero = 0;
+	struct settings *s = settings.lookup(&zero);
+
+	if (kind == KIND_FAILED)
+		count_one(FAILED);
+	if (s && count > s->max_events) {
+		count_one(LIMITED);
+		return NULL;
+	}
+	return reserve(kind, count, LOST);
+}
+
+static __always_inline void set_caller(struct skb_event *e, u64 caller)
+{
+	e->caller = caller;
+	e->present |= HAS_CALLER;
+	callers.increment(caller);	/* the loader names these when the trace ends */
+}
+
+/* ------------------------------------------------------------------ packets */
+
+/* A copy of a struct sk_buff, read in one go. */
+struct skb_copy {
+	u8 at[SKB_SIZE];
+} __attribute__((aligned(8)));
+
+#define SKB(copy, type, offset) (*(type *)((copy)->at + (offset)))
+#define SKB_BITS(copy, byte, bit, width) (((copy)->at[byte] >> (bit)) & ((1 << (width)) - 1))
+
+#define fclone_of(copy) SKB_BITS(copy, SKB_FCLONE_BYTE, SKB_FCLONE_BIT, 2)
+#define cloned_of(copy) SKB_BITS(copy, SKB_CLONED_BYTE, SKB_CLONED_BIT, 1)
+
+/* enum in include/linux/skbuff.h */
+#define FCLONE_UNAVAILABLE 0
+#define FCLONE_CLONE 2
+
+static __always_inline u16 swap16(u16 x)
+{
+	return __builtin_bswap16(x);
+}
+
+static __always_inline void fill_device(struct skb_event *e, u64 dev)
+{
+	u64 net = 0;
+
+	if (!dev || bpf_probe_read_kernel(&e->ifindex, 4, (void *)(dev + DEV_IFINDEX)))
+		return;
+	e->present |= HAS_IFINDEX;
+	if (bpf_probe_read_kernel_str(e->dev, sizeof(e->dev), (void *)(dev + DEV_NAME)) < 0 ||
+	    bpf_probe_read_kernel(&net, 8, (void *)(dev + DEV_NET)) ||
+	    bpf_probe_read_kernel(&e->netns, 4, (void *)(net + NET_INUM)))
+		return;
+	e->present |= HAS_DEV;
+}
+
+/* Ports, and TCP's flags and sequence number. `room` is what is left of the linear part. */
+static __always_inline void fill_transport(struct skb_event *e, u64 header, s64 room)
+{
+	u8 t[16] = {};
+
+	switch (e->protocol) {
+	case 6:			/* TCP */
+	case 17:		/* UDP */
+	case 132:		/* SCTP */
+	case 136:		/* UDP-Lite */
+		break;
+	default:
+		return;
+	}
+	if (room < 8 || bpf_probe_read_kernel(t, 8, (void *)header))
+		return;
+	e->sport = t[0] << 8 | t[1];
+	e->dport = t[2] << 8 | t[3];
+	e->present |= HAS_PORTS;
+	if (e->protocol != 6 || room < 20 || bpf_probe_read_kernel(t, 16, (void *)header))
+		return;
+	e->seq = (u32)t[4] << 24 | (u32)t[5] << 16 | (u32)t[6] << 8 | t[7];
+	e->tcp_flags = t[13];
+	e->present |= HAS_TCP;
+}
+
+static __always_inline void fill_ipv4(struct skb_event *e, u64 header, s64 room)
+{
+	u8 ip[20];
+
+	if (room < 20 || bpf_probe_read_kernel(ip, sizeof(ip), (void *)header) || ip[0] >> 4 != 4)
+		return;
+	e->family = 2;		/* AF_INET */
+	e->protocol = ip[9];
+	__builtin_memcpy(e->saddr, ip + 12, 4);
+	__builtin_memcpy(e->daddr, ip + 16, 4);
+	e->present |= HAS_ADDRESSES;
+	if ((ip[6] & 0x1f) | ip[7])
+		return;		/* not the first fragment: no transport header */
+	fill_transport(e, header + (ip[0] & 15) * 4, room - (ip[0] & 15) * 4);
+}
+
+/* `protocol` is the next header's number; behind an extension header the ports stay absent. */
+static __always_inline void fill_ipv6(struct skb_event *e, u64 header, s64 room)
+{
+	u8 ip[40];
+
+	if (room < 40 || bpf_probe_read_kernel(ip, sizeof(ip), (void *)header) || ip[0] >> 4 != 6)
+		return;
+	e->family = 10;		/* AF_INET6 */
+	e->protocol = ip[6];
+	__builtin_memcpy(e->saddr, ip + 8, 16);
+	__builtin_memcpy(e->daddr, ip + 24, 16);
+	e->present |= HAS_ADDRESSES;
+	fill_transport(e, header + 40, room - 40);
+}
+
+/*
+ * What the packet itself says. Only the linear part is read: head to tail. The transport header
+ * is found from the IP header, because skb->transport_header is reset for taps
+ * (dev_queue_xmit_nit() in net/core/dev.c).
+ */
+static __always_inline void fill_packet(struct skb_event *e, struct skb_copy *skb)
+{
+	u32 len = SKB(skb, u32, SKB_LEN), linear = len - SKB(skb, u32, SKB_DATA_LEN);
+	u64 header = SKB(skb, u64, SKB_HEAD) + SKB(skb, u16, SKB_NETWORK_HEADER);
+	s64 room = SKB(skb, u64, SKB_DATA) + linear - header;
+
+	e->len = len;
+	e->ethertype = swap16(SKB(skb, u16, SKB_PROTOCOL));
+	e->present |= HAS_LEN | HAS_ETHERTYPE;
+	if (e->ethertype == 0x0800)
+		fill_ipv4(e, header, room);
+	else if (e->ethertype == 0x86dd)
+		fill_ipv6(e, header, room);
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The record: what the kernel side writes and every reader reads, byte for byte.
+ *
+ * Fixed size, naturally aligned, host byte order except where noted. A member whose bit is
+ * not set in `present` was not seen by the probe and holds zeros; zero is never a value then.
+ */
+#ifndef SKB_EVENT_H
+#define SKB_EVENT_H
+
+#define SKB_EVENT_ABI 1
+
+/* What the record is about. */
+enum skb_kind {
+	KIND_CLONE = 1,		/* skb_clone() returned a clone */
+	KIND_FAILED = 2,	/* skb_clone() returned NULL */
+	KIND_SIGHTING = 3,	/* a clone of an earlier record, seen again with its headers filled */
+};
+
+/* Where skb_clone() took the clone's struct sk_buff from. */
+enum skb_path {
+	PATH_FAST = 1,		/* the second half of an fclone pair */
+	PATH_SLAB = 2,		/* kmem_cache_alloc() */
+};
+
+/* Whose task was running. */
+enum skb_scope {
+	SCOPE_OTHER = 1,
+	SCOPE_NOTEBOOK = 2,	/* the notebook's other threads, and its server */
+	SCOPE_CELL = 3,		/* the thread that runs the cell and all that descends from it */
+};
+
+/* Bits of `present`. The members without a bit are always there. */
+enum skb_present {
+	HAS_PARENT = 1 << 0,
+	HAS_CLONE = 1 << 1,
+	HAS_SK = 1 << 2,
+	HAS_CALLER = 1 << 3,
+	HAS_LEN = 1 << 4,
+	HAS_ETHERTYPE = 1 << 5,
+	HAS_ADDRESSES = 1 << 6,	/* family, protocol, saddr, daddr */
+	HAS_PORTS = 1 << 7,
+	HAS_TCP = 1 << 8,	/* tcp_flags, seq */
+	HAS_IFINDEX = 1 << 9,
+	HAS_DEV = 1 << 10,	/* dev, netns */
+};
+
+struct skb_event {
+	__u64 ts;		/* bpf_ktime_get_ns(): CLOCK_MONOTONIC, ns */
+	__u64 count;		/* this call's number in the trace, from 1, machine-wide */
+	__u64 parent;		/* struct sk_buff * that was cloned */
+	__u64 clone;		/* struct sk_buff * that skb_clone() returned */
+	__u64 sk;		/* struct sock * that the packet belongs to */
+	__u64 caller;		/* address in the function that called skb_clone() */
+	__u8 saddr[16];		/* network order; IPv4 in the first four bytes */
+	__u8 daddr[16];
+	char comm[16];		/* of the running task */
+	char dev[16];		/* name of the device */
+	__u32 present;		/* enum skb_present */
+	__u32 pid;		/* process id (tgid) of the running task */
+	__u32 tid;		/* its thread id */
+	__u32 uid;		/* its real user id */
+	__u32 len;		/* skb->len, bytes */
+	__u32 ifindex;
+	__u32 netns;		/* inode number of the device's network namespace */
+	__u32 seq;		/* TCP sequence number */
+	__u16 cpu;
+	__u16 ethertype;	/* skb->protocol */
+	__u16 sport;
+	__u16 dport;
+	__u8 kind;		/* enum skb_kind */
+	__u8 path;		/* enum skb_path */
+	__u8 scope;		/* enum skb_scope */
+	__u8 family;		/* AF_INET or AF_INET6 */
+	__u8 protocol;		/* IPPROTO_* of the IP header */
+	__u8 tcp_flags;		/* byte 13 of the TCP header */
+	__u8 pad[2];
+};
+
+#endif

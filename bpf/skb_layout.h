@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Where the kernel keeps its struct members, for kernels without BTF: from their real headers.
+ * With BTF the loader gives the same constants as -D flags and this file is empty.
+ */
+#ifdef LAYOUT_FROM_HEADERS
+#include <linux/netdevice.h>
+#include <linux/sched.h>
+#include <linux/skbuff.h>
+#include <net/net_namespace.h>
+
+#define SKB_SIZE sizeof(struct sk_buff)
+#define SKB_LEN offsetof(struct sk_buff, len)
+#define SKB_DATA_LEN offsetof(struct sk_buff, data_len)
+#define SKB_HEAD offsetof(struct sk_buff, head)
+#define SKB_DATA offsetof(struct sk_buff, data)
+#define SKB_NETWORK_HEADER offsetof(struct sk_buff, network_header)
+#define SKB_PROTOCOL offsetof(struct sk_buff, protocol)
+#define SKB_SK offsetof(struct sk_buff, sk)
+#define SKB_TSTAMP offsetof(struct sk_buff, tstamp)
+#define SKB_DEV offsetof(struct sk_buff, dev)
+#define SKB_IIF offsetof(struct sk_buff, skb_iif)
+#define SKB_DESTRUCTOR offsetof(struct sk_buff, destructor)
+/* cloned:1, nohdr:1, fclone:2 share the byte that CLONED_OFFSET marks. */
+#define SKB_CLONED_BYTE offsetof(struct sk_buff, __cloned_offset)
+#define SKB_CLONED_BIT 0
+#define SKB_FCLONE_BYTE SKB_CLONED_BYTE
+#define SKB_FCLONE_BIT 2
+#define DEV_IFINDEX offsetof(struct net_device, ifindex)
+#define DEV_NAME offsetof(struct net_device, name)
+#define DEV_NET offsetof(struct net_device, nd_net)
+#define NET_INUM (offsetof(struct net, ns) + offsetof(struct ns_common, inum))
+#define TASK_PID offsetof(struct task_struct, pid)
+#endif

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every skb_clone() call without kprobes and without fentry.
+ *
+ * Attaches to raw tracepoints: kmem_cache_alloc, net_dev_queue, netif_receive_skb,
+ * skb_copy_datagram_iovec, consume_skb, kfree_skb (and, in skb_common.h, two of the scheduler).
+ *
+ * Emits: skb_clone() has two ways out (net/core/skbuff.c).
+ * - slab: it calls kmem_cache_alloc(), whose tracepoint gives the call site; a call site inside
+ *   skb_clone() is a clone, and a NULL result a failed one. The clone is not filled yet: what it
+ *   carries comes from a sighting, the next tracepoint that the same address passes.
+ * - fast: TCP's packets come in pairs and the clone is the second half (SKB_FCLONE_CLONE). It next
+ *   passes net_dev_queue, in the same call chain, or is freed before that. Only
+ *   __tcp_transmit_skb() sets the destructor tcp_wfree(), on the clone it just made, so the
+ *   destructor tells such a clone from a received one and names the caller.
+ *   A stacked device (vlan, bridge) queues the same clone again with an unchanged timestamp:
+ *   one record per (address, timestamp). Linux before 5.18 clears the timestamp there (commit
+ *   de799101519a, "net: Add skb_clear_tstamp() to keep the mono delivery_time"); TCP never
+ *   sends with a timestamp of zero, so zero on a known address is the same clone too.
+ *
+ * Cannot see: the parent of a slab clone; a fast clone's time before it is queued (its record is
+ * stamped when it is queued, microseconds later); fast clones that are not TCP's (TIPC);
+ * calls that fail before they allocate (skb_orphan_frags()).
+ *
+ * Cost: a compare per slab allocation, one read of the sk_buff per packet queued, received,
+ * copied to user space or freed.
+ */
+#include "skb_common.h"
+
+#if !defined(SKB_CLONE_START) || !defined(SKB_CLONE_END)
+#error "the bounds of skb_clone() come from the loader"
+#endif
+
+BPF_TABLE("lru_hash", u64, u64, queued, 65536);		/* fast clone -> its timestamp */
+BPF_TABLE("lru_hash", u64, u64, unfilled, 65536);	/* slab clone -> its count */
+
+#define FRAMES 12
+
+/* The return address above the frame of skb_clone(). */
+static __always_inline u64 caller_from_stack(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 frames[FRAMES] = {};
+
+	if (bpf_get_stack(ctx, frames, sizeof(frames), 0) < 0)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < FRAMES - 1; i++)
+		if (frames[i] >= SKB_CLONE_START && frames[i] < SKB_CLONE_END)
+			return frames[i + 1];
+	return 0;
+}
+
+/* kmem_cache_alloc(call_site, ptr, ...) */
+int on_alloc(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 site = ctx->args[0], clone = ctx->args[1], caller;
+	struct skb_event *e;
+
+	if (site < SKB_CLONE_START || site >= SKB_CLONE_END)
+		return 0;
+	e = reserve_call(clone ? KIND_CLONE : KIND_FAILED);
+	if (!e)
+		return 0;
+	e->path = PATH_SLAB;
+	if (clone) {
+		u64 count = e->count;
+
+		e->clone = clone;
+		e->present |= HAS_CLONE;
+		unfilled.update(&clone, &count);
+	}
+	caller = caller_from_stack(ctx);
+	if (caller)
+		set_caller(e, caller);
+	submit(e);
+	return 0;
+}
+
+static __always_inline bool is_fresh_fast_clone(struct skb_copy *skb)
+{
+	return fclone_of(skb) == FCLONE_CLONE && SKB(skb, u64, SKB_SK) &&
+#ifdef TCP_WFREE
+	       SKB(skb, u64, SKB_DESTRUCTOR) == TCP_WFREE;
+#else
+	       true;
+#endif
+}
+
+static __always_inline bool was_queued(u64 address, u64 tstamp)
+{
+	u64 *before = queued.lookup(&address);
+
+	return before && (!tstamp || *before == tstamp);
+}
+
+static __always_inline void emit_fast(u64 address, struct skb_copy *skb)
+{
+	struct skb_event *e = reserve_call(KIND_CLONE);
+
+	if (!e)
+		return;
+	e->path = PATH_FAST;
+	e->clone = address;
+	e->parent = address - SKB_SIZE;		/* struct sk_buff_fclones: skb1, skb2 */
+	e->sk = SKB(skb, u64, SKB_SK);
+	e->present |= HAS_CLONE | HAS_PARENT | HAS_SK;
+#ifdef TCP_TRANSMIT_SKB
+	set_caller(e, TCP_TRANSMIT_SKB);
+#endif
+	fill_packet(e, skb);
+	fill_device(e, SKB(skb, u64, SKB_DEV));
+	submit(e);
+}
+
+/*
+ * The first time a slab clone is seen with its headers. `dev_is_valid`: elsewhere skb->dev
+ * shares its place with dev_scratch (udp_set_dev_scratch() in net/ipv4/udp.c), and only skb_iif
+ * can be trusted. An address whose clone was freed unseen may carry another packet by now; that
+ * one is no clone, as its `cloned` bit says.
+ */
+static __always_inline void emit_sighting(u64 address, struct skb_copy *skb, bool dev_is_valid)
+{
+	struct skb_event *e;
+	u64 *found, count;
+
+	if (fclone_of(skb) != FCLONE_UNAVAILABLE || !cloned_of(skb))
+		return;
+	found = unfilled.lookup(&address);
+	if (!found)
+		return;
+	count = *found;
+	unfilled.delete(&address);
+	count_one(SIGHTINGS);
+	e = reserve(KIND_SIGHTING, count, SIGHTINGS_LOST);
+	if (!e)
+		return;
+	e->path = PATH_SLAB;
+	e->clone = address;
+	e->present |= HAS_CLONE;
+	e->sk = SKB(skb, u64, SKB_SK);
+	if (e->sk)
+		e->present |= HAS_SK;
+	fill_packet(e, skb);
+	if (dev_is_valid) {
+		fill_device(e, SKB(skb, u64, SKB_DEV));
+	} else if (SKB(skb, u32, SKB_IIF)) {
+		e->ifindex = SKB(skb, u32, SKB_IIF);
+		e->present |= HAS_IFINDEX;
+	}
+	submit(e);
+}
+
+static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
+{
+	return !bpf_probe_read_kernel(skb, sizeof(*skb), (void *)address);
+}
+
+/* net_dev_queue(skb) */
+int on_queue(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 address = ctx->args[0], tstamp;
+	struct skb_copy skb;
+
+	if (!read_skb(&skb, address))
+		return 0;
+	if (!is_fresh_fast_clone(&skb)) {
+		emit_sighting(address, &skb, true);
+		return 0;
+	}
+	tstamp = SKB(&skb, u64, SKB_TSTAMP);
+	if (was_queued(address, tstamp))
+		return 0;
+	queued.update(&address, &tstamp);
+	emit_fast(address, &skb);
+	return 0;
+}
+
+/* consume_skb(skb, ...) and kfree_skb(skb, ...) */
+int on_release(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 address = ctx->args[0];
+	struct skb_copy skb;
+
+	if (!read_skb(&skb, address))
+		return 0;
+	if (!is_fresh_fast_clone(&skb))
+		emit_sighting(address, &skb, false);
+	else if (was_queued(address, SKB(&skb, u64, SKB_TSTAMP)))
+		queued.delete(&address);
+	else
+		emit_fast(address, &skb);
+	return 0;
+}
+
+/* netif_receive_skb(skb) */
+int on_receive(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct skb_copy skb;
+
+	if (read_skb(&skb, ctx->args[0]))
+		emit_sighting(ctx->args[0], &skb, true);
+	return 0;
+}
+
+/* skb_copy_datagram_iovec(skb, len) */
+int on_copy_to_user(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct skb_copy skb;
+
+	if (read_skb(&skb, ctx->args[0]))
+		emit_sighting(ctx->args[0], &skb, false);
+	return 0;
+}

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent: requests in as JSON lines, frames out, until its stdin ends.
+
+The only program of this project that runs as root. It loads its programs before it is
+asked, so that a first trace finds them warm; attaches them while a trace runs; writes
+no file but the stub headers that it removes at once, opens no socket, and takes no
+program text from anyone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pkgutil
+import select
+import signal
+import sys
+import time
+import traceback
+from typing import NamedTuple
+
+from .. import __version__
+from ..config import MAX_LINE, Config, parse_request
+from ..errors import CODES, ProbeError, RequestError, SkbnbError, code_of
+from ..wire import ABI, MAGIC, MAX_EVENTS, RECORD_SIZE, Kind, control, pack_header
+from . import messages
+from .probes import PROBES, Probe, candidates
+from .program import Program, clock
+from .ring import HEADER_SIZE
+
+# The reader is woken when an eighth of the ring is full, and this often anyway.
+TICK_SECONDS = 0.1
+
+
+class Running(NamedTuple):
+    """A trace that is running."""
+
+    program: Program
+    config: Config
+    before: dict[str, int]
+    began: int
+    deadline: float
+
+
+class Agent:
+    """One client's traces, one after the other.
+
+    Parameters
+    ----------
+    requests
+        File descriptor to read JSON lines from.
+    frames
+        File descriptor to write frames to.
+    """
+
+    def __init__(self, requests: int, frames: int) -> None:
+        self._requests = requests
+        self._frames = frames
+        self._pending = b""
+        self._programs: dict[tuple[str, int], Program] = {}
+        self._trace: Running | None = None
+        self._poll = select.epoll()
+        self._poll.register(requests, select.EPOLLIN)
+        self._watch_parent()
+
+    def _watch_parent(self) -> None:
+        # EOF is the contract; this covers a child of the notebook that holds our stdin
+        # open.
+        pidfd_open = getattr(os, "pidfd_open", None)  # Python 3.9
+        self._parent = pidfd_open(os.getppid()) if pidfd_open else -1
+        if pidfd_open:
+            self._poll.register(self._parent, select.EPOLLIN)
+
+    def serve(self) -> None:
+        """Work until the requests end."""
+        self._write(MAGIC)
+        self._preload()
+        while True:
+            ready = [fd for fd, _ in self._poll.poll(self._timeout())]
+            if self._trace:
+                self._drain()
+            if self._parent in ready:
+                break
+            if self._requests in ready and not self._read_requests():
+                break
+            if self._trace and time.monotonic() >= self._trace.deadline:
+                self._stop("max_seconds")
+        if self._trace:
+            self._stop("eof")
+
+    def _timeout(self) -> float | None:
+        if not self._trace:
+            return None
+        return max(0.0, min(TICK_SECONDS, self._trace.deadline - time.monotonic()))
+
+    # ---------------------------------------------------------------- requests
+
+    def _read_requests(self) -> bool:
+        data = os.read(self._requests, MAX_LINE)
+        self._pending += data
+        *lines, self._pending = self._pending.split(b"\n")
+        if max(map(len, [*lines, self._pending])) > MAX_LINE:
+            raise RequestError(f"a request of more than {MAX_LINE} bytes")
+        for line in lines:
+            config = parse_request(line)
+            if config:
+                self._start(config)
+            elif self._trace:
+                self._stop("stop")
+        return bool(data)
+
+    def _preload(self) -> None:
+        # What goes wrong here goes wrong again, and is reported, at the first start.
+        with contextlib.suppress(SkbnbError):
+            self._program(PROBES[0], Config.ring_mib)
+
+    def _program(self, probe: Probe, ring_mib: int) -> Program:
+        key = probe.name, ring_mib
+        if key not in self._programs:
+            self._programs[key] = Program(probe, ring_mib, read_source)
+        return self._programs[key]
+
+    def _start(self, config: Config) -> None:
+        if self._trace:
+            raise RequestError("a start while a trace is running")
+        refused: dict[str, ProbeError] = {}
+        for probe in candidates(config.probe):
+            try:
+                program = self._program(probe, config.ring_mib)
+                before = program.attach(config)
+            except ProbeError as error:
+                refused[probe.name] = error
+                continue
+            self._begin(program, config, before, refused)
+            return
+        raise _no_probe(refused)
+
+    def _begin(
+        self,
+        program: Program,
+        config: Config,
+        before: dict[str, int],
+        refused: dict[str, ProbeError],
+    ) -> None:
+        self._poll.register(program.ring.fd, select.EPOLLIN | select.EPOLLET)
+        verdicts = {name: error.args[0] for name, error in refused.items()}
+        self._send(
+            Kind.HELLO,
+            abi=ABI,
+            version=__version__,
+            record={
+                "size": RECORD_SIZE,
+                "stride": program.ring.stride,
+                "offset": HEADER_SIZE,
+            },
+            kernel=os.uname().release,
+            machine=os.uname().machine,
+            probe=program.probe.name,
+            coverage=program.probe.coverage,
+            probes={**verdicts, program.probe.name: "attached"},
+            ring_mib=config.ring_mib,
+            max_events=config.max_events,
+            max_seconds=config.max_seconds,
+            clock=clock(),
+        )
+        began = time.monotonic_ns()
+        self._send(Kind.READY, ts=began, base=before["calls"])
+        deadline = began / 1e9 + (config.max_seconds or float("inf"))
+        self._trace = Running(program, config, before, began, deadline)
+
+    def _stop(self, why: str) -> None:
+        trace, self._trace = self._trace, None
+        assert trace
+        trace.program.detach()
+        stopped = time.monotonic_ns()
+        self._poll.unregister(trace.program.ring.fd)
+        while trace.program.ring.drain(self._send_events, MAX_EVENTS):
+            pass
+        after = trace.program.counters()
+        counts = {name: after[name] - trace.before[name] for name in after}
+        self._send(Kind.SYMBOLS, functions=trace.program.functions())
+        self._send(
+            Kind.STATS, **counts, began=trace.began, ended=stopped, clock=clock()
+        )
+        self._send(Kind.END, why=why)
+
+    # ---------------------------------------------------------------- frames
+
+    def _drain(self) -> None:
+        assert self._trace
+        self._trace.program.ring.drain(self._send_events, MAX_EVENTS)
+
+    def _send_events(self, block: memoryview) -> None:
+        self._write(pack_header(Kind.EVENTS, len(block)))
+        self._write(block)
+
+    def _send(self, kind: Kind, **fields: object) -> None:
+        self._write(control(kind, **fields).pack())
+
+    def _write(self, data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._frames, view) :]
+
+    def send_error(self, code: str, error: BaseException, hint: str) -> None:
+        """Say why the agent ends."""
+        self._send(Kind.ERROR, code=code, message=str(error.args[0]), hint=hint)
+
+
+def _no_probe(refused: dict[str, ProbeError]) -> ProbeError:
+    reasons = "; ".join(f"{name}: {error.args[0]}" for name, error in refused.items())
+    hints = {error.hint for error in refused.values()}
+    return ProbeError(
+        f"no probe works on this kernel ({reasons})",
+        hints.pop() if len(hints) == 1 else None,
+    )
+
+
+def read_source(name: str) -> str:
+    """The text of a file of ``bpf/``, which stands in the same archive."""
+    text = pkgutil.get_data("skbnb", f"bpf/{name}")
+    assert text is not None
+    return text.decode()
+
+
+def main() -> int:
+    """Serve stdin until it ends; 0 if all went well."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    agent = Agent(0, messages.capture())
+    try:
+        agent.serve()
+    except BrokenPipeError:
+        return 0
+    except SkbnbError as error:
+        agent.send_error(code_of(error), error, error.hint)
+        return 1
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(where.filename)}:{where.lineno}"
+        wrapped = Exception(
+            f"{type(error).__name__} at {place}: {error}; {messages.last_error()}"
+        )
+        agent.send_error("internal", wrapped, CODES["internal"].hint)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

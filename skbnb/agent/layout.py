@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the running kernel keeps its struct members, as ``-D`` constants."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import NamedTuple
+
+from ..errors import LayoutError
+
+BTF_PATH = "/sys/kernel/btf/vmlinux"
+
+# constant -> (struct, member). A tuple of constants takes (byte, bit) of a bit-field.
+MEMBERS = {
+    "SKB_LEN": ("sk_buff", "len"),
+    "SKB_DATA_LEN": ("sk_buff", "data_len"),
+    "SKB_HEAD": ("sk_buff", "head"),
+    "SKB_DATA": ("sk_buff", "data"),
+    "SKB_NETWORK_HEADER": ("sk_buff", "network_header"),
+    "SKB_PROTOCOL": ("sk_buff", "protocol"),
+    "SKB_SK": ("sk_buff", "sk"),
+    "SKB_TSTAMP": ("sk_buff", "tstamp"),
+    "SKB_DEV": ("sk_buff", "dev"),
+    "SKB_IIF": ("sk_buff", "skb_iif"),
+    "SKB_DESTRUCTOR": ("sk_buff", "destructor"),
+    "DEV_IFINDEX": ("net_device", "ifindex"),
+    "DEV_NAME": ("net_device", "name"),
+    "DEV_NET": ("net_device", "nd_net"),
+    "TASK_PID": ("task_struct", "pid"),
+}
+BIT_FIELDS = {
+    ("SKB_FCLONE_BYTE", "SKB_FCLONE_BIT"): ("sk_buff", "fclone"),
+    ("SKB_CLONED_BYTE", "SKB_CLONED_BIT"): ("sk_buff", "cloned"),
+}
+
+_STRUCT, _UNION = 4, 5
+_MODIFIERS = (8, 9, 10, 11)  # typedef, volatile, const, restrict
+
+
+class _Type(ctypes.Structure):
+    # struct btf_type of include/uapi/linux/btf.h
+    _fields_ = (
+        ("name_off", ctypes.c_uint32),
+        ("info", ctypes.c_uint32),
+        ("size_or_type", ctypes.c_uint32),
+    )
+
+
+class _Member(ctypes.Structure):
+    # struct btf_member
+    _fields_ = (
+        ("name_off", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+        ("offset", ctypes.c_uint32),
+    )
+
+
+class Place(NamedTuple):
+    """Where a member lies in its struct."""
+
+    byte: int
+    bit: int
+
+
+class Btf:
+    """The running kernel's BTF, read by libbpf (which BCC's library depends on)."""
+
+    def __init__(self) -> None:
+        lib = _libbpf()
+        pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
+        lib.btf__load_vmlinux_btf.restype = pointer
+        lib.btf__find_by_name_kind.argtypes = [pointer, ctypes.c_char_p, u32]
+        lib.btf__type_by_id.argtypes = [pointer, u32]
+        lib.btf__type_by_id.restype = pointer
+        lib.btf__name_by_offset.argtypes = [pointer, u32]
+        lib.btf__name_by_offset.restype = ctypes.c_char_p
+        lib.btf__free.argtypes = [pointer]
+        self._lib = lib
+        self._btf = lib.btf__load_vmlinux_btf()
+        # Before libbpf 1.0 an error is a small negative number in the pointer's place.
+        if not self._btf or self._btf > (1 << 64) - 4096:
+            self._btf = None
+            raise LayoutError("this kernel's BTF cannot be read")
+
+    def close(self) -> None:
+        """Free it: 20 MB that are needed once."""
+        self._lib.btf__free(self._btf)
+
+    def _struct(self, name: str) -> int:
+        found: int = self._lib.btf__find_by_name_kind(self._btf, name.encode(), _STRUCT)
+        if found < 0:
+            raise LayoutError(f"this kernel's BTF has no struct {name}")
+        return found
+
+    def size(self, struct: str) -> int:
+        """Size of a struct in bytes."""
+        address = self._lib.btf__type_by_id(self._btf, self._struct(struct))
+        return int(_Type.from_address(address).size_or_type)
+
+    def place(self, struct: str, member: str) -> Place:
+        """Where a member lies, looking into anonymous structs and unions."""
+        bits = self._search(self._struct(struct), member, 0)
+        if bits is None:
+            raise LayoutError(f"this kernel's struct {struct} has no member {member}")
+        return Place(bits // 8, bits % 8)
+
+    def _search(self, type_id: int, wanted: str, base: int) -> int | None:
+        for name, member_type, bits in self._members(type_id):
+            if name == wanted:
+                return base + bits
+            if not name:
+                found = self._search(member_type, wanted, base + bits)
+                if found is not None:
+                    return found
+        return None
+
+    def _members(self, type_id: int) -> list[tuple[str, int, int]]:
+        address = self._lib.btf__type_by_id(self._btf, type_id)
+        while (_Type.from_address(address).info >> 24) & 0x1F in _MODIFIERS:
+            type_id = _Type.from_address(address).size_or_type
+            address = self._lib.btf__type_by_id(self._btf, type_id)
+        info = _Type.from_address(address).info
+        if (info >> 24) & 0x1F not in (_STRUCT, _UNION):
+            return []
+        # With kind_flag set, the upper byte of an offset is a bit-field's width.
+        mask = 0xFFFFFF if info >> 31 else 0xFFFFFFFF
+        array = (_Member * (info & 0xFFFF)).from_address(address + ctypes.sizeof(_Type))
+        return [(self._name(m.name_off), m.type, m.offset & mask) for m in array]
+
+    def _name(self, offset: int) -> str:
+        name: bytes = self._lib.btf__name_by_offset(self._btf, offset)
+        return name.decode()
+
+
+def _libbpf() -> ctypes.CDLL:
+    for name in ("libbpf.so.1", "libbpf.so.0"):
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    raise LayoutError(
+        "libbpf is missing, so the kernel's BTF cannot be read",
+        "Install libbpf1 (Debian, Ubuntu) or libbpf (Fedora, Arch).",
+    )
+
+
+def from_btf() -> list[str]:
+    """Compiler flags that tell the C files where this kernel's members lie."""
+    if not os.path.exists(BTF_PATH):
+        raise LayoutError("this kernel has no BTF (/sys/kernel/btf/vmlinux)")
+    btf = Btf()
+    try:
+        constants = {name: btf.place(*where).byte for name, where in MEMBERS.items()}
+        for names, where in BIT_FIELDS.items():
+            constants.update(zip(names, btf.place(*where)))
+        constants["NET_INUM"] = (
+            btf.place("net", "ns").byte + btf.place("ns_common", "inum").byte
+        )
+        constants["SKB_SIZE"] = btf.size("sk_buff")
+    finally:
+        btf.close()
+    return [f"-D{name}={value}" for name, value in constants.items()]
+
+
+def from_headers() -> list[str]:
+    """Compiler flags for kernels without BTF: the real headers say it (offsetof)."""
+    release = os.uname().release
+    if not os.path.isdir(f"/lib/modules/{release}/build"):
+        raise LayoutError(f"there are no kernel headers for {release}")
+    return ["-DLAYOUT_FROM_HEADERS"]

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a trace is asked to do: the only words that cross to the part that runs as root.
+
+A closed vocabulary of numbers and names, validated on both sides. Standard library
+only, and Python 3.8: the agent shares this module.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Callable
+
+from .errors import OptionError, RequestError
+
+__all__ = [
+    "MAX_LINE",
+    "PROBES",
+    "SCOPES",
+    "Config",
+    "parse_request",
+    "start_request",
+    "stop_request",
+]
+
+MAX_LINE = 64 << 10
+
+PROBES = ("auto", "tracepoint")
+SCOPES = ("cell", "notebook", "all")
+
+_U32 = (1 << 32) - 1
+_I64 = (1 << 63) - 1
+
+
+@dataclass(frozen=True)
+class Config:
+    """One trace.
+
+    Parameters
+    ----------
+    probe
+        ``auto`` (the first that really attaches) or a probe's name.
+    ring_mib
+        Size of the ring between kernel and agent in MiB, a power of two from 1 to 256.
+    max_events
+        Keep at most this many clones; later ones are only counted. None: no limit.
+    max_seconds
+        Detach after this many seconds. None: no limit.
+    cell_tid
+        Thread id (of the kernel's numbering) of the thread that runs the cell.
+    notebook_pid
+        Process id of the notebook kernel.
+    """
+
+    cell_tid: int
+    notebook_pid: int
+    probe: str = "auto"
+    ring_mib: int = 32
+    max_events: int | None = None
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, (valid, wanted) in _RULES.items():
+            value = getattr(self, name)
+            if not valid(value):
+                raise OptionError(f"{name} is {value!r:.80}, not {wanted}")
+
+
+def _is_int(value: Any, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value <= 366 * 86400
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "probe": (lambda v: type(v) is str and v in PROBES, " or ".join(PROBES)),
+    "ring_mib": (
+        lambda v: _is_int(v, 1, 256) and v & (v - 1) == 0,
+        "a power of two from 1 to 256",
+    ),
+    "max_events": (
+        lambda v: v is None or _is_int(v, 1, _I64),
+        "a whole number above zero",
+    ),
+    "max_seconds": (
+        lambda v: v is None or _is_seconds(v),
+        "a number of seconds above zero, at most a year",
+    ),
+    "cell_tid": (lambda v: _is_int(v, 1, _U32), "a thread id"),
+    "notebook_pid": (lambda v: _is_int(v, 1, _U32), "a process id"),
+}
+
+
+def start_request(config: Config) -> bytes:
+    """The line that starts a trace."""
+    return json.dumps({"op": "start", **asdict(config)}).encode() + b"\n"
+
+
+def stop_request() -> bytes:
+    """The line that stops it."""
+    return b'{"op": "stop"}\n'
+
+
+def parse_request(line: bytes) -> Config | None:
+    """Read one line that came from the notebook.
+
+    Returns
+    -------
+    Config or None
+        What to start; None is a stop.
+
+    Raises
+    ------
+    RequestError
+        Anything else than exactly one of the two requests.
+    """
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError):
+        raise RequestError("a request that is not JSON") from None
+    if not isinstance(request, dict):
+        raise RequestError("a request that is no JSON object")
+    op = request.pop("op", None)
+    if op == "stop" and not request:
+        return None
+    if op != "start":
+        raise RequestError(f"an unknown request: {op!r:.80}")
+    if set(request) != {field.name for field in fields(Config)}:
+        raise RequestError(
+            "a start request with other fields than those of this version"
+        )
+    try:
+        return Config(**request)
+    except OptionError as error:
+        raise RequestError(error.args[0]) from None

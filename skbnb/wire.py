@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stream between agent and notebook, which is also the recording format.
+
+A stream is `MAGIC` and then frames; a trace is one run of frames from HELLO to END. A
+frame is eight bytes, ``<II`` kind and payload length, and the payload: packed records
+for EVENTS, UTF-8 JSON for all others. Standard library only, and Python 3.8: the agent
+shares this module.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from .errors import StreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "ABI",
+    "HEADER",
+    "MAGIC",
+    "MAX_CONTROL",
+    "MAX_EVENTS",
+    "RECORD_SIZE",
+    "Frame",
+    "Kind",
+    "Reader",
+    "control",
+    "pack_header",
+]
+
+# As PNG's: a byte that is no text, a line ending that text mode would change, a
+# version.
+MAGIC = b"\x89SKBT\r\n\x01"
+HEADER = struct.Struct("<II")
+# SKB_EVENT_ABI and sizeof(struct skb_event) of bpf/skb_event.h.
+ABI = 1
+RECORD_SIZE = 160
+MAX_EVENTS = 4 << 20
+MAX_CONTROL = 1 << 20
+
+
+class Kind(IntEnum):
+    """The kinds of frames, in the order in which a trace has them."""
+
+    HELLO = 1
+    READY = 2
+    EVENTS = 3
+    SYMBOLS = 4
+    STATS = 5
+    LOG = 6
+    ERROR = 7
+    END = 8
+
+
+class Frame(NamedTuple):
+    """One frame: its kind and its payload, untouched."""
+
+    kind: Kind
+    payload: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        """The payload of a control frame as a dict."""
+        try:
+            value = json.loads(self.payload)
+        except (ValueError, RecursionError) as error:
+            raise StreamError(f"a {self.kind.name} frame is not JSON") from error
+        if not isinstance(value, dict):
+            raise StreamError(f"a {self.kind.name} frame is no JSON object")
+        return value
+
+    def pack(self) -> bytes:
+        """The frame as it stands in a stream."""
+        return pack_header(self.kind, len(self.payload)) + bytes(self.payload)
+
+
+def pack_header(kind: Kind, length: int) -> bytes:
+    """The eight bytes before a payload."""
+    return HEADER.pack(kind, length)
+
+
+def control(kind: Kind, **fields: object) -> Frame:
+    """A control frame with these fields."""
+    return Frame(kind, json.dumps(fields, separators=(",", ":")).encode())
+
+
+class Reader:
+    """Iterate over the frames of a binary stream.
+
+    Parameters
+    ----------
+    stream
+        An unbuffered or buffered binary file, anything with ``readinto``.
+
+    Attributes
+    ----------
+    truncated : bool
+        The stream ended inside a frame. What was whole of it has been given: for EVENTS
+        a shorter payload, for others nothing.
+
+    Raises
+    ------
+    StreamError
+        The bytes are not such a stream.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._began = False
+        self.truncated = False
+
+    def _read(self, length: int) -> bytes:
+        # One buffer and no joining: EVENTS payloads are megabytes.
+        buffer = bytearray(length)
+        view = memoryview(buffer)
+        filled = 0
+        while filled < length:
+            got: int | None = self._stream.readinto(view[filled:])  # type: ignore[attr-defined]
+            if not got:
+                break
+            filled += got
+        view.release()
+        del buffer[filled:]
+        return buffer  # type: ignore[return-value]
+
+    def _begin(self) -> bool:
+        magic = self._read(len(MAGIC))
+        if not MAGIC.startswith(magic):
+            raise StreamError(f"not a skbnb stream: it begins with {bytes(magic)!r}")
+        self._began = True
+        self.truncated = len(magic) < len(MAGIC)
+        return not self.truncated
+
+    def __iter__(self) -> Iterator[Frame]:
+        if not self._began and not self._begin():
+            return
+        while True:
+            header = self._read(HEADER.size)
+            if len(header) < HEADER.size:
+                self.truncated = self.truncated or bool(header)
+                return
+            kind, length = _checked(*HEADER.unpack(header))
+            payload = self._read(length)
+            if len(payload) == length:
+                yield Frame(kind, payload)
+                continue
+            self.truncated = True
+            if kind is Kind.EVENTS and payload:
+                yield Frame(kind, payload)
+            return
+
+
+def _checked(kind: int, length: int) -> tuple[Kind, int]:
+    try:
+        known = Kind(kind)
+    except ValueError:
+        raise StreamError(f"a frame of unknown kind {kind}") from None
+    if length > (MAX_EVENTS if known is Kind.EVENTS else MAX_CONTROL):
+        raise StreamError(f"a {known.name} frame of {length} bytes")
+    return known, length

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stream: what is written is read, and what is cut or garbage is told apart."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skbnb.errors import SkbnbError, StreamError
+from skbnb.wire import (
+    HEADER,
+    MAGIC,
+    MAX_CONTROL,
+    MAX_EVENTS,
+    Frame,
+    Kind,
+    Reader,
+    control,
+)
+
+STREAM = [
+    control(Kind.HELLO, abi=1),
+    control(Kind.READY, ts=5),
+    Frame(Kind.EVENTS, bytes(range(24))),
+    Frame(Kind.EVENTS, b""),
+    control(Kind.STATS, calls=3),
+    control(Kind.END, why="stop"),
+]
+
+
+def packed(frames: list[Frame]) -> bytes:
+    return MAGIC + b"".join(frame.pack() for frame in frames)
+
+
+def test_round_trip() -> None:
+    reader = Reader(io.BytesIO(packed(STREAM)))
+    assert list(reader) == STREAM
+    assert not reader.truncated
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(Frame, st.just(Kind.EVENTS), st.binary(max_size=200)),
+            st.builds(
+                lambda kind, fields: control(kind, **fields),
+                st.sampled_from([kind for kind in Kind if kind is not Kind.EVENTS]),
+                st.dictionaries(st.text(min_size=1), st.integers() | st.text()),
+            ),
+        )
+    )
+)
+def test_any_frames_round_trip(frames: list[Frame]) -> None:
+    assert list(Reader(io.BytesIO(packed(frames)))) == frames
+
+
+def test_truncated_at_every_byte() -> None:
+    whole = packed(STREAM)
+    edges = {len(MAGIC)}
+    for frame in STREAM:
+        edges.add(max(edges) + len(frame.pack()))
+    for length in range(len(whole) + 1):
+        reader = Reader(io.BytesIO(whole[:length]))
+        got = list(reader)
+        assert reader.truncated == (length not in edges), length
+        complete = [f for f in got if f in STREAM]
+        assert complete == STREAM[: len(complete)]
+        # All that is not whole is the beginning of one EVENTS payload.
+        assert len(got) - len(complete) <= 1
+        if got != complete:
+            assert STREAM[2].payload.startswith(bytes(got[-1].payload))
+
+
+class Dribble(io.RawIOBase):
+    """A pipe that gives a byte at a time."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = data
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        count = min(1, len(self._left), len(buffer))
+        buffer[:count] = self._left[:count]
+        self._left = self._left[count:]
+        return count
+
+
+def test_short_reads() -> None:
+    assert list(Reader(Dribble(packed(STREAM)))) == STREAM
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        b"hello, world",
+        b"\x89SKBT\r\n\x02",
+        MAGIC + HEADER.pack(99, 0),
+        MAGIC + HEADER.pack(Kind.EVENTS, MAX_EVENTS + 1),
+        MAGIC + HEADER.pack(Kind.HELLO, MAX_CONTROL + 1),
+        MAGIC + b"\xff" * 100,
+    ],
+)
+def test_garbage_is_an_error(stream: bytes) -> None:
+    with pytest.raises(StreamError):
+        list(Reader(io.BytesIO(stream)))
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_end_in_frames_or_in_one_error(data: bytes) -> None:
+    for stream in (data, MAGIC + data):
+        try:
+            for frame in Reader(io.BytesIO(stream)):
+                assert frame.kind in Kind
+        except SkbnbError:
+            pass
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b"1", b"\xff", b"[" * 100_000])
+def test_control_frames_that_are_no_objects(payload: bytes) -> None:
+    with pytest.raises(StreamError):
+        _ = Frame(Kind.HELLO, payload).json
+
+
+def test_control_frames_are_json() -> None:
+    frame = control(Kind.LOG, text="é\n")
+    assert json.loads(frame.payload) == frame.json == {"text": "é\n"}
