@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``df.skb``: tables and figures of any selection of a trace's rows.
+
+Importing this module registers it with pandas.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from . import analysis, charts
+from .views import FigureView
+
+__all__ = ["Plots", "SkbAccessor"]
+
+
+class Plots:
+    """The figures of a frame; each has the name of its table.
+
+    Each is a `FigureView`, not plotly's own figure: it shows where plotly's script does
+    not run, too. Its `figure` attribute is the plotly figure, to go on with::
+
+        df.skb.plot.timeline().figure.update_layout(height=600)
+    """
+
+    def __init__(self, df: pd.DataFrame) -> None:
+        self._df = df
+
+    def processes(self) -> FigureView:
+        """Draw the clones of each process, as bars."""
+        return FigureView(charts.processes(self._df))
+
+    def timeline(self) -> FigureView:
+        """Draw when each process made clones: dots, or columns if they are too many."""
+        return FigureView(charts.timeline(self._df))
+
+
+@pd.api.extensions.register_dataframe_accessor("skb")
+class SkbAccessor:
+    """Tables and figures of a trace's frame, or of any selection of its rows.
+
+    Raises
+    ------
+    AttributeError
+        The frame lacks a column that all of them need.
+    """
+
+    def __init__(self, df: pd.DataFrame) -> None:
+        for column in analysis.NEEDS:
+            if column not in df:
+                # AttributeError: pandas takes it for "this frame has no such accessor".
+                raise AttributeError(
+                    f"Can only use .skb with a trace's events: no column {column!r}"
+                )
+        self._df = df
+
+    @property
+    def processes(self) -> pd.DataFrame:
+        """How many clones each process made; see `analysis.processes`."""
+        return analysis.processes(self._df)
+
+    @property
+    def timeline(self) -> pd.DataFrame:
+        """How many clones each process made when; see `analysis.timeline`."""
+        return analysis.timeline(self._df)
+
+    @property
+    def plot(self) -> Plots:
+        """The same as figures."""
+        return Plots(self._df)

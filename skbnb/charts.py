@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a figure shows, decided once: `figures` draws it with plotly and `svg` without.
+
+Text is plain here; whoever draws escapes it. Rows and colours follow the rank of a
+process in `analysis.processes`, so a process looks the same in every chart of a frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from . import analysis
+from .facts import Facts
+from .units import counted, nice, printable, si
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+
+    from numpy.typing import NDArray
+
+__all__ = ["Axis", "Chart", "Series", "processes", "timeline"]
+
+# Of Okabe and Ito's eight colours, the six that are seen on white and on black.
+_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
+_GREY = "#8C8C8C"
+
+_MAX_ROWS = 30
+_MAX_DOTS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One axis: what it measures, in which unit, and its ends.
+
+    An axis of processes has `rows`, their names, at 0, 1, 2 ... from the top down; on a
+    `whole` one there is nothing between two whole numbers.
+    """
+
+    title: str
+    low: float
+    high: float
+    rows: tuple[str, ...] = ()
+    whole: bool = False
+
+    @property
+    def step(self) -> float:
+        """From one tick to the next, for eight ticks or fewer."""
+        step = nice((self.high - self.low) / 8)
+        return max(step, 1.0) if self.whole else step
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The marks of one process, or of several that share a row.
+
+    Attributes
+    ----------
+    x, y
+        Where they are. A bar ends at `x`; a column stands on the middle of its bin,
+        `x`, and is `y` high.
+    hover
+        What each says more, in lines.
+    failed
+        They are calls that failed, and become crosses.
+    """
+
+    name: str
+    colour: str
+    x: list[float]
+    y: list[float]
+    hover: list[str]
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure, before it is drawn.
+
+    Attributes
+    ----------
+    form
+        Bars lie, one to a row; columns stand, stacked and `width` wide.
+    """
+
+    form: Literal["bars", "dots", "columns"]
+    title: str
+    subtitle: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    width: float = 1.0
+
+
+def processes(df: pd.DataFrame) -> Chart:
+    """Chart the clones of each process, as bars."""
+    ranking = _Ranking(analysis.processes(df), _MAX_ROWS)
+    tallies = ranking.tallies()
+    series = tuple(
+        Series(name, _colour(row), [tally["clones"]], [row], [_tally_text(tally)])
+        for row, (name, tally) in enumerate(zip(ranking.names, tallies, strict=True))
+    )
+    most = max((s.x[0] for s in series), default=0)
+    return Chart(
+        "bars",
+        title="Clones by process",
+        subtitle=_subtitle(df),
+        # The number at a bar's end needs some room.
+        x=Axis("clones", 0, max(most, 1) * 1.15, whole=True),
+        y=ranking.axis(),
+        series=series,
+    )
+
+
+def timeline(df: pd.DataFrame) -> Chart:
+    """Chart when each process made clones: as dots, or columns if they are too many."""
+    return _dots(df) if len(df) <= _MAX_DOTS else _columns(df)
+
+
+def _dots(df: pd.DataFrame) -> Chart:
+    ranking = _Ranking(analysis.processes(df), _MAX_ROWS)
+    scale, unit = _time_unit(df)
+    x = (df["t"].to_numpy() * scale).round(6)
+    row = ranking.rows(df["pid"])
+    failed = (df["kind"] == "failed").to_numpy(np.bool_)
+    hover = np.array(_call_texts(df, x, unit), dtype=np.object_)
+
+    def marks(number: int, is_failed: bool) -> Series:
+        chosen = (row == number) & (failed == is_failed)
+        at = x[chosen].tolist()
+        name = ranking.names[number] + (" (failed)" if is_failed else "")
+        return Series(
+            name,
+            _colour(number),
+            x=at,
+            y=[number] * len(at),
+            hover=hover[chosen].tolist(),
+            failed=is_failed,
+        )
+
+    every = (marks(n, f) for n in range(len(ranking.names)) for f in (False, True))
+    return Chart(
+        "dots",
+        title="Clones over time",
+        subtitle=_subtitle(df),
+        x=_time_axis(x, unit),
+        y=ranking.axis(),
+        series=tuple(series for series in every if series.x),
+    )
+
+
+def _columns(df: pd.DataFrame) -> Chart:
+    ranking = _Ranking(analysis.processes(df), len(_PALETTE))
+    scale, unit = _time_unit(df)
+    bins = analysis.timeline(df)
+    width = float(bins["width"].max() * scale) if len(bins) else 1.0
+    x = (bins["t"].to_numpy() * scale + width / 2).round(6)
+    stacks = bins["clones"].groupby([ranking.rows(bins["pid"]), x]).sum()
+
+    def marks(number: int) -> Series:
+        stack = stacks[number]
+        at, clones = stack.index.tolist(), stack.tolist()
+        hover = [
+            f"{counted(n, 'clone')}\n{a - width / 2:.6g} to {a + width / 2:.6g} {unit}"
+            for a, n in zip(at, clones, strict=True)
+        ]
+        return Series(ranking.names[number], _colour(number), at, clones, hover)
+
+    highest = max(stacks.groupby(level=1).sum(), default=1)
+    each = f"{width:.6g} {unit}"
+    return Chart(
+        "columns",
+        title="Clones over time",
+        subtitle=f"{_subtitle(df)} · binned, {each} each",
+        x=_time_axis(x, unit, margin=width / 2),
+        y=Axis(f"clones per {each}", 0, highest * 1.05, whole=True),
+        series=tuple(marks(number) for number in stacks.index.unique(0)),
+        width=width,
+    )
+
+
+class _Ranking:
+    """A chart's rows: the processes with the most clones, and one for all others."""
+
+    def __init__(self, table: pd.DataFrame, most: int) -> None:
+        # A row for a single other process had better name it.
+        self._cut = most if len(table) > most + 1 else len(table)
+        self._table = table
+        others = len(table) - self._cut
+        named = table.head(self._cut)
+        self.names = [
+            f"{printable(comm, 60)} {pid}"
+            for comm, pid in zip(named["comm"], named["pid"], strict=True)
+        ]
+        if others:
+            self.names.append(f"{others:,} other processes")
+
+    def rows(self, pids: pd.Series[int]) -> NDArray[np.intp]:
+        """Each process's row."""
+        rank: NDArray[np.intp] = pd.Index(self._table["pid"]).get_indexer(pids)
+        return rank.clip(max=self._cut)
+
+    def tallies(self) -> list[dict[Hashable, Any]]:
+        """The counts in the table, added up by row."""
+        counts = self._table.columns.intersection(
+            ["clones", "failed", "fast", "slab", "bytes"]
+        )
+        by_row = self._table[counts].groupby(self.rows(self._table["pid"]))
+        return by_row.sum(min_count=1).to_dict("records")
+
+    def axis(self) -> Axis:
+        rows = tuple(self.names) or ("",)
+        return Axis("", -0.5, len(rows) - 0.5, rows)
+
+
+def _colour(row: int) -> str:
+    return _PALETTE[row] if row < len(_PALETTE) else _GREY
+
+
+def _subtitle(df: pd.DataFrame) -> str:
+    facts = Facts.of(df)
+    of = f"{counted(facts.clones, 'clone')} of {counted(facts.processes, 'process')}"
+    failed = f"{facts.failures:,} failed" if facts.failures else ""
+    return " · ".join(filter(None, (of, failed, facts.loss)))
+
+
+def _tally_text(tally: dict[Hashable, Any]) -> str:
+    lines = [counted(tally["clones"], "clone")]
+    if "fast" in tally:
+        lines.append(f"{tally['fast']:,} fast, {tally['slab']:,} slab")
+    if pd.notna(tally.get("bytes", pd.NA)):
+        lines.append(si(tally["bytes"], "B"))
+    if tally["failed"]:
+        lines.append(f"{tally['failed']:,} failed")
+    return "\n".join(lines)
+
+
+def _call_texts(df: pd.DataFrame, x: Iterable[float], unit: str) -> list[str]:
+    """What is known of each call: when, its number, its length, its caller."""
+    texts = [f"{at:.6g} {unit}" for at in x]
+    known: dict[str, Callable[[Any], str]] = {
+        "count": "call {:,}".format,
+        "len": "{:,} bytes".format,
+        "caller": lambda name: printable(name, 32),
+    }
+    for column, text in known.items():
+        if column in df:
+            texts = [
+                before if pd.isna(value) else f"{before}, {text(value)}"
+                for before, value in zip(texts, df[column], strict=True)
+            ]
+    return texts
+
+
+def _time_unit(df: pd.DataFrame) -> tuple[float, str]:
+    """How many of which unit a second has, so that an axis has short numbers."""
+    last = df["t"].max() if len(df) else 1.0
+    return next(
+        (scale, unit)
+        for least, scale, unit in ((1, 1.0, "s"), (1e-3, 1e3, "ms"), (0, 1e6, "µs"))
+        if last >= least
+    )
+
+
+def _time_axis(x: NDArray[np.float64], unit: str, margin: float = 0.0) -> Axis:
+    title = f"time since the cell began ({unit})"
+    if not len(x):
+        return Axis(title, 0.0, 1.0)
+    low, high = float(x.min()) - margin, float(x.max()) + margin
+    # From the beginning, unless most of the axis would be empty.
+    low = 0.0 if low < high / 2 or low == high else low
+    space = (high - low or 1.0) * 0.02
+    return Axis(title, low - space, high + space)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a trace's DataFrame says about how it came to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Facts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """How a frame was traced: ``df.attrs["skbnb"]``, and what its rows add up to.
+
+    None is "unknown", and never the same as 0: an agent that was killed could not say
+    how much was lost, and a frame that the user made says nothing at all.
+
+    Attributes
+    ----------
+    clones, processes, failures
+        The frame's own rows: clones, processes, and calls that gave NULL. A frame that
+        was filtered has fewer than the trace.
+    """
+
+    clones: int
+    processes: int
+    failures: int
+
+    probe: str | None = None
+    coverage: str | None = None
+    kernel: str | None = None
+    source: str | None = None
+    scope: str | None = None
+    emitted: int | None = None
+    captured: int | None = None
+    lost: int | None = None
+    limited: int | None = None
+    failed: int | None = None
+    sightings_lost: int | None = None
+    tasks_lost: int | None = None
+    others: dict[str, int] = field(default_factory=dict)
+    filters: str = ""
+    duration: float | None = None
+    truncated: bool | str = False
+    ended: str | None = None
+    max_events: int | None = None
+    max_seconds: float | None = None
+
+    @classmethod
+    def of(cls, df: pd.DataFrame) -> Facts:
+        """Read them from a frame, which may say nothing."""
+        said = df.attrs.get("skbnb", {})
+        names = (f.name for f in fields(cls))
+        known = {name: said[name] for name in names if said.get(name) is not None}
+        counts = df["kind"].value_counts()
+        known["clones"] = int(counts.get("clone", 0))
+        known["failures"] = int(counts.get("failed", 0))
+        known["processes"] = int(df["pid"].nunique())
+        return cls(**known)
+
+    @property
+    def loss(self) -> str:
+        """How many clones are missing, as one phrase."""
+        if self.lost is None:
+            return "WARNING: lost unknown"
+        return f"WARNING: {self.lost:,} lost: ring full" if self.lost else "0 lost"

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``%%skbclone``: run a cell inside a trace, show the trace, fail as the cell failed.
+
+A cell that begins with ``%%skbclone`` stays the cell that it is: an input transform
+puts a call of `begin` in the place of that line, and a ``post_run_cell`` hook ends the
+trace. So its line numbers, its errors and its top-level ``await`` are its own. The
+magic proper runs a cell from inside: for ``%skbclone STATEMENT``, and over another cell
+magic.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import keyword
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from IPython.core.completer import SimpleCompletion, context_matcher
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.display import display
+
+from . import session
+from .config import PROBES, SCOPES
+from .errors import OptionError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
+    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+
+    from .traces import Trace
+
+__all__ = ["SkbMagics", "begin", "load", "unload"]
+
+TICK_SECONDS = 0.1
+
+
+def whole_number(text: str) -> int:
+    """Read ``1000``, ``1_000`` or ``1,000``."""
+    return int(text.replace(",", "_"))
+
+
+@magics_class
+class SkbMagics(Magics):
+    """The magics of one shell."""
+
+    @no_var_expand
+    @magic_arguments()
+    @argument("-o", "--output", metavar="NAME", help="Keep the DataFrame as NAME.")
+    @argument(
+        "--scope",
+        choices=SCOPES,
+        help="Whose clones to show: the cell's (the default), the notebook's too, or "
+        "all. All are recorded, whatever is shown.",
+    )
+    @argument(
+        "--pid", type=whole_number, help="Show this process only; implies --scope all."
+    )
+    @argument("--comm", help="Show threads of this name only; implies --scope all.")
+    @argument(
+        "--probe",
+        choices=PROBES,
+        default="auto",
+        help="How to see skb_clone(); auto takes the first that attaches.",
+    )
+    @argument(
+        "--max-events",
+        type=whole_number,
+        metavar="N",
+        help="Keep at most N clones of the whole machine, and count the others.",
+    )
+    @argument(
+        "--max-seconds",
+        type=float,
+        metavar="S",
+        help="Stop tracing after S seconds; the cell goes on.",
+    )
+    @argument(
+        "--record", metavar="FILE", help="Write the recording to FILE as it comes."
+    )
+    @argument("-q", "--quiet", action="store_true", help="Show nothing.")
+    @line_cell_magic
+    def skbclone(self, line: str, cell: str | None = None) -> None:
+        """Trace the packets that the kernel clones while a cell or a statement runs.
+
+        Shows the cell's own output as always, then which processes made the kernel call
+        skb_clone(), how often and when. ``skbnb.last`` is the whole trace.
+
+        %%skbclone [options] over a cell, or %skbclone [options] STATEMENT.
+        """
+        __tracebackhide__ = True
+        options = line
+        if cell is None:
+            options, cell = split_statement(line, self.skbclone.parser)
+        run = Run(self._shell, parse(self.skbclone, options))
+        run.begin()
+        try:
+            error = run_quietly(self._shell, cell)
+        finally:
+            run.end()
+        if error:
+            raise error
+
+    @property
+    def _shell(self) -> InteractiveShell:
+        assert self.shell
+        return self.shell
+
+
+def parse(magic: object, line: str) -> argparse.Namespace:
+    """Read the options; what is wrong with them fails the cell, with one line."""
+    try:
+        arguments: argparse.Namespace = parse_argstring(magic, line)
+    except (UsageError, ValueError) as error:
+        # A UsageError alone would let a notebook's run go on as if the cell had
+        # succeeded.
+        raise OptionError(str(error)) from None
+    name = arguments.output
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+        raise OptionError(f"--output {name} is no variable's name", "As in -o clones.")
+    return arguments
+
+
+def split_statement(line: str, parser: argparse.ArgumentParser) -> tuple[str, str]:
+    """The options before a statement, and the statement as it was written."""
+    takes_value = {
+        name: action.nargs != 0
+        for action in parser._actions
+        for name in action.option_strings
+    }
+    end = 0
+    is_value = False
+    for word in re.finditer(r"""(?:"[^"]*"|'[^']*'|[^\s"'])+|["']""", line):
+        if not is_value and not word[0].startswith("-"):
+            break
+        is_value = not is_value and takes_value.get(word[0], False)
+        end = word.end()
+    statement = line[end:].strip()
+    if not statement:
+        raise OptionError("there is no statement to trace", "As in %skbclone !curl URL")
+    return line[:end], statement
+
+
+class Run:
+    """One cell's trace: shown and kept at its end, come what may."""
+
+    def __init__(self, shell: InteractiveShell, arguments: argparse.Namespace) -> None:
+        self._shell = shell
+        self._arguments = arguments
+        self._tracing = session.trace(
+            scope=arguments.scope,
+            pid=arguments.pid,
+            comm=arguments.comm,
+            probe=arguments.probe,
+            max_events=arguments.max_events,
+            max_seconds=arguments.max_seconds,
+            record=arguments.record,
+        )
+
+    def begin(self) -> None:
+        """Attach."""
+        self._tracing.begin()
+
+    def end(self) -> None:
+        """Detach, keep and show; an interrupt meanwhile waits until that is done."""
+        with session.interrupts_held():
+            trace = self._tracing.end()
+            if self._arguments.output:
+                self._shell.user_ns[self._arguments.output] = trace.events
+            if self._arguments.quiet:
+                session.warn(trace)
+            else:
+                show(trace)
+
+
+def show(trace: Trace) -> None:
+    """Display a trace: the receipt and the table, then the figures."""
+    from .accessor import SkbAccessor
+    from .views import TraceView
+
+    sys.stdout.flush()
+    events = trace.events
+    display(TraceView(events))
+    if len(events):
+        plot = SkbAccessor(events).plot
+        display(plot.timeline())
+        display(plot.processes())
+
+
+def run_quietly(shell: InteractiveShell, cell: str) -> BaseException | None:
+    """Run a cell inside a magic and give its error, not shown yet."""
+    with _muted(shell):
+        result = shell.run_cell(cell)
+    error: BaseException | None = result.error_before_exec or result.error_in_exec
+    if error is not None and error.__traceback__:
+        # The first frame is the shell's.
+        error = error.with_traceback(error.__traceback__.tb_next)
+    return error
+
+
+@contextlib.contextmanager
+def _muted(shell: InteractiveShell) -> Iterator[None]:
+    names = ("showtraceback", "showsyntaxerror", "showindentationerror")
+    for name in names:
+        setattr(shell, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for name in names:
+            delattr(shell, name)
+
+
+# ------------------------------------------------------------------ cells as they are
+
+
+def transform(lines: list[str]) -> list[str]:
+    """Put a call of `begin` in the place of a cell's ``%%skbclone`` line."""
+    first = re.match(r"%%skbclone(?:\s+(.*))?\n?$", lines[0]) if lines else None
+    body = "".join(lines[1:])
+    # Another cell magic must stay on a first line; nothing to run is the magic's to
+    # say.
+    if not first or not body.strip() or body.lstrip().startswith("%%"):
+        return lines
+    call = (
+        f"__import__('skbnb.magics').magics.begin(get_ipython(), {first[1] or ''!r})\n"
+    )
+    return [call, *lines[1:]]
+
+
+def begin(shell: InteractiveShell, line: str) -> None:
+    """Trace the rest of the cell that calls this."""
+    run = Run(shell, parse(shell.find_cell_magic("skbclone"), line))
+    run.begin()
+    ticker = _start_ticker()
+
+    def end(result: ExecutionResult) -> None:
+        # A cell can run others, which end before it.
+        info = result.info
+        if info and (info.raw_cell or "").lstrip().startswith("%%skbclone"):
+            shell.events.unregister("post_run_cell", end)
+            if ticker:
+                ticker.cancel()
+            run.end()
+
+    shell.events.register("post_run_cell", end)
+
+
+def _start_ticker() -> asyncio.Task[None] | None:
+    # An interrupted `await` ends when the event loop next wakes up: let it do so.
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+
+    with contextlib.suppress(RuntimeError):
+        return asyncio.get_running_loop().create_task(tick())
+    return None
+
+
+# ------------------------------------------------------------------ completion
+
+
+@context_matcher(identifier="skbnb.options")
+def complete(context: CompletionContext) -> SimpleMatcherResult:
+    """Complete options and their values on a ``%skbclone`` line."""
+    before = context.line_with_cursor[: context.cursor_position]
+    words = before.split()
+    if not words or words[0].lstrip("%") != "skbclone" or not before.startswith("%"):
+        return {"completions": []}
+    word = "" if before[-1].isspace() else words[-1]
+    previous = (
+        words[-1] if before[-1].isspace() else words[-2] if len(words) > 1 else ""
+    )
+    actions = {
+        name: action
+        for action in SkbMagics.skbclone.parser._actions
+        for name in action.option_strings
+    }
+    offered = list(actions)
+    if previous in actions and actions[previous].choices:
+        offered = list(actions[previous].choices)
+    elif not word.startswith("-"):
+        return {"completions": []}
+    found = [
+        SimpleCompletion(text, type="param")
+        for text in offered
+        if text.startswith(word)
+    ]
+    return {"completions": found, "suppress": bool(found)}
+
+
+# ------------------------------------------------------------------ load and unload
+
+
+def load(shell: InteractiveShell) -> None:
+    """Add the magics to a shell and start the agent in the background."""
+    if "SkbMagics" not in shell.magics_manager.registry:
+        shell.register_magics(SkbMagics)
+        shell.Completer.custom_matchers.append(complete)
+        shell.input_transformers_cleanup.append(transform)
+    session.warm_up()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take away all that `load` added, and end the agent."""
+    shell.magics_manager.registry.pop("SkbMagics", None)
+    for magics in shell.magics_manager.magics.values():
+        magics.pop("skbclone", None)
+    with contextlib.suppress(ValueError):
+        shell.Completer.custom_matchers.remove(complete)
+        shell.input_transformers_cleanup.remove(transform)
+    session.shut_down()

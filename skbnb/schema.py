@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record as a numpy dtype, and every column of the DataFrame described once.
+
+``bpf/skb_event.h`` is the other half of this file; a test compiles it and compares
+every offset, size and constant. The DataFrame's columns, README's table and the docs
+are made from `COLUMNS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Literal
+
+import numpy as np
+
+__all__ = [
+    "COLUMNS",
+    "RECORD",
+    "Column",
+    "Has",
+    "Kind",
+    "Path",
+    "Scope",
+    "markdown_table",
+]
+
+
+class Kind(IntEnum):
+    """What a record is about (``enum skb_kind``)."""
+
+    CLONE = 1
+    FAILED = 2
+    SIGHTING = 3
+
+
+class Path(IntEnum):
+    """Where the clone's ``struct sk_buff`` came from (``enum skb_path``)."""
+
+    FAST = 1
+    SLAB = 2
+
+
+class Scope(IntEnum):
+    """Whose task was running (``enum skb_scope``)."""
+
+    OTHER = 1
+    NOTEBOOK = 2
+    CELL = 3
+
+
+class Has(IntFlag):
+    """Bits of a record's ``present`` member (``enum skb_present``)."""
+
+    PARENT = 1 << 0
+    CLONE = 1 << 1
+    SK = 1 << 2
+    CALLER = 1 << 3
+    LEN = 1 << 4
+    ETHERTYPE = 1 << 5
+    ADDRESSES = 1 << 6
+    PORTS = 1 << 7
+    TCP = 1 << 8
+    IFINDEX = 1 << 9
+    DEV = 1 << 10
+
+
+RECORD = np.dtype(
+    [
+        ("ts", "<u8"),
+        ("count", "<u8"),
+        ("parent", "<u8"),
+        ("clone", "<u8"),
+        ("sk", "<u8"),
+        ("caller", "<u8"),
+        ("saddr", "V16"),
+        ("daddr", "V16"),
+        ("comm", "V16"),
+        ("dev", "V16"),
+        ("present", "<u4"),
+        ("pid", "<u4"),
+        ("tid", "<u4"),
+        ("uid", "<u4"),
+        ("len", "<u4"),
+        ("ifindex", "<u4"),
+        ("netns", "<u4"),
+        ("seq", "<u4"),
+        ("cpu", "<u2"),
+        ("ethertype", "<u2"),
+        ("sport", "<u2"),
+        ("dport", "<u2"),
+        ("kind", "u1"),
+        ("path", "u1"),
+        ("scope", "u1"),
+        ("family", "u1"),
+        ("protocol", "u1"),
+        ("tcp_flags", "u1"),
+        ("pad", "V2"),
+    ]
+)
+"""``struct skb_event``, 160 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the DataFrame.
+
+    Parameters
+    ----------
+    name
+        The column's name.
+    dtype
+        Its pandas dtype. ``category`` repeats little and is kept as codes; a
+        capitalised integer (``UInt32``) can be absent (``pandas.NA``).
+    text
+        What it says, with its unit, in one sentence.
+    field
+        The record's member that it is made from.
+    has
+        The bit that says whether the member was seen; None for what is always there.
+    """
+
+    name: str
+    dtype: Literal[
+        "datetime64[ns]", "float64", "int64", "uint32", "uint16",
+        "category", "UInt64", "UInt32", "UInt16",
+    ]  # fmt: skip
+    text: str
+    field: str
+    has: Has | None = None
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("time", "datetime64[ns]", "When, by the wall clock (UTC).", "ts"),
+    Column("t", "float64", "Seconds since tracing began, just before the cell.", "ts"),
+    Column(
+        "count",
+        "int64",
+        "This call's number in the trace, from 1, over the whole machine.",
+        "count",
+    ),
+    Column("comm", "category", "Name of the running thread (`comm`).", "comm"),
+    Column("pid", "uint32", "Process id of the running task.", "pid"),
+    Column("tid", "uint32", "Its thread id.", "tid"),
+    Column("uid", "uint32", "Its real user id.", "uid"),
+    Column("cpu", "uint16", "CPU that it ran on.", "cpu"),
+    Column(
+        "scope",
+        "category",
+        "`cell`, `notebook` (the notebook's other threads and its server) or `other`.",
+        "scope",
+    ),
+    Column(
+        "kind", "category", "`clone`, or `failed` if skb_clone() gave NULL.", "kind"
+    ),
+    Column(
+        "path",
+        "category",
+        "`fast` (second half of a pair made beforehand) or `slab` (allocated now).",
+        "path",
+    ),
+    Column(
+        "caller",
+        "category",
+        "Kernel function that called skb_clone().",
+        "caller",
+        Has.CALLER,
+    ),
+    Column("parent", "UInt64", "Address of the skb cloned.", "parent", Has.PARENT),
+    Column("clone", "UInt64", "Address of the clone.", "clone", Has.CLONE),
+    Column("len", "UInt32", "Length of the packet in bytes.", "len", Has.LEN),
+    Column(
+        "ethertype",
+        "category",
+        "`IPv4`, `IPv6`, `ARP`, or the number in hex.",
+        "ethertype",
+        Has.ETHERTYPE,
+    ),
+    Column(
+        "protocol",
+        "category",
+        "`tcp`, `udp`, `icmp` ..., or the IP protocol's number.",
+        "protocol",
+        Has.ADDRESSES,
+    ),
+    Column("family", "category", "`inet` or `inet6`.", "family", Has.ADDRESSES),
+    Column("saddr", "category", "Source address.", "saddr", Has.ADDRESSES),
+    Column("sport", "UInt16", "Source port.", "sport", Has.PORTS),
+    Column("daddr", "category", "Destination address.", "daddr", Has.ADDRESSES),
+    Column("dport", "UInt16", "Destination port.", "dport", Has.PORTS),
+    Column(
+        "tcp_flags",
+        "category",
+        "TCP flags, as `SYN` or `PSH|ACK`.",
+        "tcp_flags",
+        Has.TCP,
+    ),
+    Column("seq", "UInt32", "TCP sequence number.", "seq", Has.TCP),
+    Column("dev", "category", "Name of the network device.", "dev", Has.DEV),
+    Column("ifindex", "UInt32", "Its number.", "ifindex", Has.IFINDEX),
+    Column(
+        "netns", "UInt32", "Inode number of its network namespace.", "netns", Has.DEV
+    ),
+    Column("sk", "UInt64", "Address of the packet's socket.", "sk", Has.SK),
+)
+"""Every column, in order. At most 128 bytes a row together."""
+
+
+def markdown_table() -> str:
+    """The columns as a Markdown table: README's."""
+    lines = ["| column | dtype | meaning |", "| --- | --- | --- |"]
+    for column in COLUMNS:
+        absent = " Absent where the probe cannot see it." if column.has else ""
+        lines.append(f"| `{column.name}` | {column.dtype} | {column.text}{absent} |")
+    return "\n".join(lines) + "\n"

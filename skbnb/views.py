@@ -1,0 +1,350 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person sees of a trace: each view is one object with one bundle of MIME types.
+
+Every bundle has a static form, which needs neither a script nor a network: the same is
+seen in a terminal, on a page made of a notebook, and in JupyterLab.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from . import analysis, svg
+from .facts import Facts
+from .units import counted, duration, printable, si
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    import plotly.graph_objects as go
+
+    from .charts import Chart
+
+    Bundle = dict[str, Any]
+
+__all__ = ["FigureView", "TraceView", "html", "receipt", "text"]
+
+_MAX_EVENTS = 40
+_MAX_ROWS = 30
+
+
+# ------------------------------------------------------------------ the receipt
+
+
+def receipt(df: pd.DataFrame) -> str:
+    """One line: what a frame holds, and how far it can be trusted.
+
+    ``6 clones in 0.013 s by 2 processes · probe tracepoint, sees every clone · captured
+    6 of 6, 0 lost · outside the cell: 2 notebook, 5 other``
+    """
+    return " · ".join(_phrases(df))
+
+
+def _phrases(df: pd.DataFrame) -> list[str]:
+    facts = Facts.of(df)
+    phrases = (phrase(facts) for phrase in _PHRASES)
+    return [printable(phrase) for phrase in phrases if phrase]
+
+
+def _calls(facts: Facts) -> str:
+    failed = f" and {counted(facts.failures, 'failed call')}" if facts.failures else ""
+    time = "unknown time" if facts.duration is None else duration(facts.duration)
+    processes = counted(facts.processes, "process")
+    return f"{counted(facts.clones, 'clone')}{failed} in {time} by {processes}"
+
+
+def _filters(facts: Facts) -> str:
+    return facts.filters and f"only {facts.filters}"
+
+
+def _probe(facts: Facts) -> str:
+    if not facts.probe or facts.coverage is None:
+        return f"probe {facts.probe or 'unknown'}, misses: unknown"
+    missed = f"misses: {facts.coverage.rstrip('.')}"
+    return f"probe {facts.probe}, {missed if facts.coverage else 'sees every clone'}"
+
+
+def _recorded(facts: Facts) -> str:
+    if facts.source != "recording":
+        return ""
+    return f"recorded on {facts.kernel or 'an unknown kernel'}"
+
+
+def _captured(facts: Facts) -> str:
+    captured, emitted = (
+        "unknown" if n is None else f"{n:,}" for n in (facts.captured, facts.emitted)
+    )
+    return f"captured {captured} of {emitted}, {facts.loss}"
+
+
+def _truncated(facts: Facts) -> str:
+    if not facts.truncated:
+        return ""
+    why = facts.truncated if isinstance(facts.truncated, str) else facts.ended
+    return f"TRUNCATED: {why or 'unknown why'}"
+
+
+def _limited(facts: Facts) -> str:
+    if not facts.limited:
+        return ""
+    limit = "" if facts.max_events is None else f" of {facts.max_events:,} events"
+    return f"limit{limit} reached: {facts.limited:,} more counted, not kept"
+
+
+def _stopped(facts: Facts) -> str:
+    if facts.ended != "max_seconds":
+        return ""
+    after = "" if facts.max_seconds is None else f" after {duration(facts.max_seconds)}"
+    return f"stopped{after} by --max-seconds"
+
+
+def _failed(facts: Facts) -> str:
+    # Of the whole machine, so not all need be in the frame.
+    more = (facts.failed or 0) > facts.failures
+    return f"{counted(facts.failed or 0, 'failed call')} in all" if more else ""
+
+
+def _sightings(facts: Facts) -> str:
+    lost = facts.sightings_lost
+    return f"{counted(lost, 'clone')} without addresses: ring full" if lost else ""
+
+
+def _tasks(facts: Facts) -> str:
+    lost = facts.tasks_lost
+    return f"WARNING: scope unknown of {counted(lost, 'new task')}" if lost else ""
+
+
+def _others(facts: Facts) -> str:
+    counts = ", ".join(f"{n:,} {scope}" for scope, n in facts.others.items() if n)
+    outside = f"outside the {facts.scope}"
+    # A filter leaves out clones of the scope itself, too.
+    where = "left out" if facts.filters or facts.scope in (None, "all") else outside
+    return counts and f"{where}: {counts}"
+
+
+_PHRASES: tuple[Callable[[Facts], str], ...] = (
+    _calls,
+    _filters,
+    _probe,
+    _recorded,
+    _captured,
+    _truncated,
+    _limited,
+    _stopped,
+    _failed,
+    _sightings,
+    _tasks,
+    _others,
+)
+
+
+# ------------------------------------------------------------------ a trace
+
+_CELLS: dict[str, Callable[[Any], str]] = {
+    "comm": printable,
+    "pid": str,
+    "clones": "{:,}".format,
+    "failed": "{:,}".format,
+    "fast": "{:,}".format,
+    "slab": "{:,}".format,
+    "bytes": lambda n: "" if pd.isna(n) else si(n, "B"),
+}
+
+
+def text(df: pd.DataFrame) -> str:
+    """The events, the processes and the receipt, for a terminal 80 columns wide."""
+    table = analysis.processes(df)
+    parts = _event_lines(df), _process_lines(table), textwrap.wrap(receipt(df), 80)
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _event_lines(df: pd.DataFrame) -> list[str]:
+    if df.empty:
+        return []
+    shown = df.head(_MAX_EVENTS)
+    numbers = shown["count"] if "count" in df else [""] * len(shown)
+    lines = [f"{'TIME(s)':<12} {'COMM':<16} {'PID':<8} COUNT"]
+    for t, comm, pid, number, kind in zip(
+        shown["t"], shown["comm"], shown["pid"], numbers, shown["kind"], strict=True
+    ):
+        failed = " failed" if kind == "failed" else ""
+        lines.append(f"{t:<12.6f} {printable(comm):<16} {pid:<8} {number}{failed}")
+    more = len(df) - len(shown)
+    return [*lines, f"... {more:,} more"] if more else lines
+
+
+def _process_lines(table: pd.DataFrame) -> list[str]:
+    if table.empty:
+        return []
+    titles, *rows = _cells(table)
+    lines = [[title.upper() for title in titles], *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            # Names to the left, numbers to the right.
+            f"{cell:{'>' if place else '<'}{width}}"
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ] + _more(table)
+
+
+def _cells(table: pd.DataFrame) -> list[list[str]]:
+    """The titles and then the first rows of the table of processes, as text."""
+    known = {name: cell for name, cell in _CELLS.items() if name in table}
+    columns = [map(cell, table[name].head(_MAX_ROWS)) for name, cell in known.items()]
+    return [list(known), *map(list, zip(*columns, strict=True))]
+
+
+def _more(table: pd.DataFrame) -> list[str]:
+    rest = table["clones"].iloc[_MAX_ROWS:]
+    if rest.empty:
+        return []
+    clones = counted(int(rest.sum()), "clone")
+    return [f"... {len(rest):,} more, with {clones}: see df.skb.processes"]
+
+
+_STYLE = """
+.skbnb { font-size: var(--jp-content-font-size1, 14px); }
+.skbnb p { margin: 0 0 8px; }
+.skbnb strong { color: var(--jp-error-color1, #d0473e); }
+.skbnb table { border-collapse: collapse; margin: 0; border: 0; font-size: inherit; }
+.skbnb caption { text-align: left; font-weight: 600; padding: 4px 0; color: inherit; }
+.skbnb tr { background: none; }
+.skbnb th, .skbnb td {
+  padding: 2px 12px; text-align: right; font-variant-numeric: tabular-nums;
+  border: 0; border-bottom: 1px solid rgba(128, 128, 128, 0.3);
+}
+.skbnb th:first-child { text-align: left; padding-left: 0; }
+.skbnb tbody th { font-weight: normal; white-space: pre; }
+.skbnb tfoot td { text-align: left; padding-left: 0; opacity: 0.8; }
+.skbnb .bar {
+  padding-left: 180px;
+  background: linear-gradient(#0072b2, #0072b2) no-repeat 12px center;
+}
+"""
+
+
+def html(df: pd.DataFrame) -> str:
+    """The receipt and the processes, as HTML without scripts or anything to fetch."""
+    phrases = " · ".join(map(_marked, _phrases(df)))
+    table = analysis.processes(df)
+    return (
+        f'<div class="skbnb"><style>{_STYLE}</style>\n'
+        f"<p>{phrases}</p>\n{'' if table.empty else _html_table(table)}</div>\n"
+    )
+
+
+def _marked(phrase: str) -> str:
+    """A phrase as HTML, in bold from its word of warning on."""
+    before, word, after = re.split(r"(WARNING|TRUNCATED|$)", phrase, maxsplit=1)
+    warning = f"<strong>{escape(word + after)}</strong>" if word else ""
+    return escape(before) + warning
+
+
+def _html_table(table: pd.DataFrame) -> str:
+    titles, *rows = _cells(table)
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    most = max(table["clones"].iloc[0], 1)
+    body = "".join(
+        f'<tr><th scope="row">{escape(comm)}</th><td>{pid}</td>'
+        # A bar is the number's background, so it is silent where pages are read aloud.
+        f'<td class="bar" style="background-size: {160 * clones / most:.0f}px 0.7em">'
+        f"{number}</td>"
+        f"{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>\n"
+        for (comm, pid, number, *cells), clones in zip(
+            rows, table["clones"].head(_MAX_ROWS), strict=True
+        )
+    )
+    foot = "".join(
+        f'<tfoot><tr><td colspan="{len(titles)}">{more}</td></tr></tfoot>\n'
+        for more in _more(table)
+    )
+    return (
+        f"<table><caption>Clones by process</caption>\n<thead><tr>{head}</tr></thead>\n"
+        f"<tbody>\n{body}</tbody>\n{foot}</table>\n"
+    )
+
+
+class TraceView:
+    """A trace's frame as people see it: text in a terminal, a table on a page."""
+
+    def __init__(self, df: pd.DataFrame) -> None:
+        self._df = df
+
+    def __repr__(self) -> str:
+        return text(self._df)
+
+    def _repr_mimebundle_(
+        self,
+        include: Collection[str] | None = None,
+        exclude: Collection[str] | None = None,
+    ) -> Bundle:
+        makers = {"text/plain": text, "text/html": html}
+        return {
+            kind: make(self._df)
+            for kind, make in makers.items()
+            if _wanted(kind, include, exclude)
+        }
+
+
+# ------------------------------------------------------------------ a figure
+
+
+class FigureView:
+    """A chart as people see it: plotly's figure, and the same as a static image.
+
+    A plotly figure alone is blank wherever plotly's script does not run: in a page that
+    nbconvert made, on GitHub. To change the figure, or to have it alone, take `figure`;
+    the image and the text stay as they were.
+    """
+
+    def __init__(self, chart: Chart) -> None:
+        self._chart = chart
+
+    @cached_property
+    def figure(self) -> go.Figure:
+        """The plotly figure; what is done to it shows in this view."""
+        # Here, as plotly takes long to import.
+        from . import figures
+
+        return figures.draw(self._chart)
+
+    def __repr__(self) -> str:
+        return f"{self._chart.title}: {self._chart.subtitle}"
+
+    def _repr_mimebundle_(
+        self,
+        include: Collection[str] | None = None,
+        exclude: Collection[str] | None = None,
+    ) -> Bundle:
+        makers: dict[str, Callable[[], Any]] = {
+            "application/vnd.plotly.v1+json": self._plotly,
+            "image/svg+xml": lambda: svg.draw(self._chart),
+            "text/plain": self.__repr__,
+        }
+        return {
+            kind: make()
+            for kind, make in makers.items()
+            if _wanted(kind, include, exclude)
+        }
+
+    def _plotly(self) -> Bundle:
+        # Through JSON: a user may have added arrays to the figure.
+        bundle: Bundle = json.loads(self.figure.to_json())
+        # Plotly's toolbar would offer to upload the data.
+        config = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
+        return {**bundle, "config": config}
+
+
+def _wanted(
+    kind: str, include: Collection[str] | None, exclude: Collection[str] | None
+) -> bool:
+    return (not include or kind in include) and kind not in (exclude or ())

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records and frames made by hand: what a kernel would say, known to the last byte."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from skbnb.wire import ABI, RECORD_SIZE, Frame, Kind, control
+
+STRIDE = RECORD_SIZE + 8
+
+# struct skb_event, as struct sees it: the standard library alone reads and writes it
+# here, so that these records do not rest on the numpy dtype that they test.
+_RECORD = struct.Struct("<6Q16s16s16s16s8I4H6B2x")
+MEMBERS = (
+    "ts", "count", "parent", "clone", "sk", "caller", "saddr", "daddr", "comm", "dev",
+    "present", "pid", "tid", "uid", "len", "ifindex", "netns", "seq",
+    "cpu", "ethertype", "sport", "dport",
+    "kind", "path", "scope", "family", "protocol", "tcp_flags",
+)  # fmt: skip
+
+EVERYTHING = (1 << 11) - 1
+
+CURL = {
+    "ts": 2_000,
+    "count": 1,
+    "parent": 0xFFFF888000001000,
+    "clone": 0xFFFF8880000010E0,
+    "sk": 0xFFFF888000002000,
+    "caller": 0xFFFFFFFF81000010,
+    "saddr": bytes([127, 0, 0, 1]),
+    "daddr": bytes([127, 0, 0, 2]),
+    "comm": b"curl",
+    "dev": b"lo",
+    "present": EVERYTHING,
+    "pid": 42,
+    "tid": 43,
+    "uid": 1000,
+    "len": 74,
+    "ifindex": 1,
+    "netns": 4026531840,
+    "seq": 0xFFFFFFFE,
+    "cpu": 1,
+    "ethertype": 0x0800,
+    "sport": 40000,
+    "dport": 8000,
+    "kind": 1,
+    "path": 1,
+    "scope": 3,
+    "family": 2,
+    "protocol": 6,
+    "tcp_flags": 2,
+}
+
+
+def record(**changes: Any) -> bytes:
+    """One record with its ring header: curl's SYN, with these members changed."""
+    values = {**CURL, **changes}
+    return bytes(8) + _RECORD.pack(*(values[name] for name in MEMBERS))
+
+
+def absent(**members: Any) -> dict[str, Any]:
+    """The members of a record whose probe saw nothing else than these."""
+    nothing = {
+        name: b"" if isinstance(value, bytes) else 0 for name, value in CURL.items()
+    }
+    kept = {name: CURL[name] for name in ("ts", "comm", "pid", "tid", "kind", "scope")}
+    return {**nothing, **kept, **members}
+
+
+EVENTS_PAYLOAD = b"".join(
+    record(ts=2_000 + i, count=i + 1, pid=42 + i % 2) for i in range(3)
+)
+
+
+def hello(**changes: Any) -> dict[str, Any]:
+    """The fields of a HELLO."""
+    fields: dict[str, Any] = {
+        "abi": ABI,
+        "version": "0.1.0",
+        "record": {"size": RECORD_SIZE, "stride": STRIDE, "offset": 8},
+        "kernel": "6.0.0-fake",
+        "machine": "x86_64",
+        "probe": "tracepoint",
+        "coverage": "",
+        "probes": {"tracepoint": "attached"},
+        "ring_mib": 32,
+        "max_events": None,
+        "max_seconds": None,
+        "clock": {"monotonic": 1_000, "realtime": 1_700_000_000_000_001_000},
+    }
+    return {**fields, **changes}
+
+
+def stats(**changes: Any) -> dict[str, Any]:
+    """The fields of a STATS."""
+    fields: dict[str, Any] = {
+        "calls": 3,
+        "lost": 0,
+        "limited": 0,
+        "failed": 0,
+        "sightings": 0,
+        "sightings_lost": 0,
+        "tasks_lost": 0,
+        "began": 1_000,
+        "ended": 1_000_001_000,
+        "clock": {"monotonic": 1_000, "realtime": 1_700_000_000_000_001_000},
+    }
+    return {**fields, **changes}
+
+
+def frames(*records: bytes, **counts: Any) -> list[Frame]:
+    """A whole trace of these records."""
+    return [
+        control(Kind.HELLO, **hello()),
+        control(Kind.READY, ts=1_000, base=0),
+        *(Frame(Kind.EVENTS, r) for r in records),
+        control(Kind.SYMBOLS, functions={"0xffffffff81000010": "__tcp_transmit_skb"}),
+        control(Kind.STATS, **stats(**{"calls": len(records), **counts})),
+        control(Kind.END, why="stop"),
+    ]

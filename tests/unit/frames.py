@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Example frames, with exactly the columns and dtypes that a trace gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skbnb import schema
+
+CALLERS = ("__tcp_transmit_skb", "raw_local_deliver", "dev_queue_xmit_nit")
+
+
+def example(
+    events: int = 6,
+    processes: int = 2,
+    *,
+    names: tuple[str, ...] = ("curl", "python3"),
+    failed: int = 0,
+    seconds: float = 0.013,
+    **attrs: Any,
+) -> pd.DataFrame:
+    """Make a trace of so many calls, taken in turn by so many processes.
+
+    Parameters
+    ----------
+    events
+        Rows.
+    processes
+        Processes, with pids from 1000 on.
+    names
+        Their names, in turn.
+    failed
+        How many of the last calls failed.
+    seconds
+        When the last call was made; the first was at 0.
+    attrs
+        What ``df.attrs["skbnb"]`` says otherwise than a trace that went well.
+    """
+    row = np.arange(events)
+    process = row % max(processes, 1)
+    ok = row < events - failed
+    t = np.linspace(0, seconds, events) if events > 1 else np.full(events, seconds)
+    made: dict[str, Any] = {
+        "time": pd.Timestamp("2025-01-01").as_unit("ns")
+        + pd.to_timedelta((t * 1e9).astype("int64"), unit="ns"),
+        "t": t,
+        "count": row + 1,
+        "comm": _repeat(names, process),
+        "pid": process + 1000,
+        "tid": process + 1000,
+        "uid": np.zeros(events),
+        "cpu": process % 4,
+        "scope": _repeat(("cell",), process),
+        "kind": pd.Categorical.from_codes((~ok).astype("i1"), ["clone", "failed"]),
+        "path": _repeat(("fast", "slab"), process),
+        "caller": _repeat(CALLERS, process),
+        # Addresses as the kernel's are: beyond what a float64 holds.
+        "parent": np.uint64(0xFFFF_8880_0000_0001) + np.uint64(512) * row.astype("u8"),
+        "clone": np.uint64(0xFFFF_8880_0000_0101) + np.uint64(512) * row.astype("u8"),
+        "len": pd.array(np.full(events, 1000), "UInt32"),
+    }
+    df = pd.DataFrame(
+        {c.name: _column(c, made.get(c.name), events) for c in schema.COLUMNS}
+    )
+    df.attrs["skbnb"] = {**_went_well(events, failed, seconds), **attrs}
+    return df
+
+
+def _went_well(events: int, failed: int, seconds: float) -> dict[str, Any]:
+    return {
+        "probe": "tracepoint",
+        "coverage": "",
+        "kernel": "6.18.44",
+        "source": "live",
+        "scope": "cell",
+        "calls": events,
+        "emitted": events,
+        "captured": events,
+        "lost": 0,
+        "limited": 0,
+        "failed": failed,
+        "others": {},
+        "filters": "",
+        "duration": seconds,
+        "truncated": False,
+        "ended": "stop",
+        "max_events": 1_000_000,
+        "max_seconds": None,
+    }
+
+
+def _repeat(values: tuple[str, ...], process: np.ndarray) -> pd.Categorical:
+    return pd.Categorical.from_codes(process % len(values), list(values))
+
+
+def _column(column: schema.Column, values: Any, rows: int) -> pd.Series:
+    if values is None:
+        absent = pd.NA if column.dtype.startswith("UInt") else None
+        return pd.Series([absent] * rows, dtype=column.dtype)
+    return pd.Series(values).astype(column.dtype)

@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From frames to DataFrame: every value, every absence, every order."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import skbnb
+from skbnb.errors import OptionError, StreamError, TruncatedWarning
+from skbnb.schema import COLUMNS, Has
+from skbnb.traces import Selection, Trace
+from skbnb.wire import Frame, Kind, control
+from tests.records import absent, frames, hello, record, stats
+
+ALL = Selection("all")
+
+
+def events(*records: bytes, **counts: Any) -> pd.DataFrame:
+    return Trace(frames(*records, **counts), selection=ALL).events
+
+
+def test_every_column_of_one_record() -> None:
+    row = events(record()).iloc[0].to_dict()
+    assert row == {
+        "time": pd.Timestamp(1_700_000_000_000_002_000),
+        "t": 1e-6,
+        "count": 1,
+        "comm": "curl",
+        "pid": 42,
+        "tid": 43,
+        "uid": 1000,
+        "cpu": 1,
+        "scope": "cell",
+        "kind": "clone",
+        "path": "fast",
+        "caller": "__tcp_transmit_skb",
+        "parent": 0xFFFF888000001000,
+        "clone": 0xFFFF8880000010E0,
+        "len": 74,
+        "ethertype": "IPv4",
+        "protocol": "tcp",
+        "family": "inet",
+        "saddr": "127.0.0.1",
+        "sport": 40000,
+        "daddr": "127.0.0.2",
+        "dport": 8000,
+        "tcp_flags": "SYN",
+        "seq": 0xFFFFFFFE,
+        "dev": "lo",
+        "ifindex": 1,
+        "netns": 4026531840,
+        "sk": 0xFFFF888000002000,
+    }
+
+
+def test_dtypes_are_the_schemas_also_when_empty() -> None:
+    wanted = {column.name: column.dtype for column in COLUMNS}
+    for frame in (events(), events(record()), events(record(**absent()))):
+        assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == wanted
+        assert list(frame.columns) == [column.name for column in COLUMNS]
+        for name in frame.select_dtypes("category"):
+            assert frame[name].cat.categories.dtype == "str", name
+
+
+@pytest.mark.parametrize("bit", list(Has))
+def test_what_was_not_seen_is_absent_and_never_zero(bit: Has) -> None:
+    everything = int(~Has(0))
+    row = events(record(present=everything & ~bit)).iloc[0]
+    for column in COLUMNS:
+        assert pd.isna(row[column.name]) == (column.has == bit), column.name
+
+
+def test_ipv6_and_ipv4_addresses_do_not_mix() -> None:
+    four = bytes([10, 0, 0, 1])
+    six = four + bytes(12)
+    frame = events(
+        record(saddr=four, daddr=four),
+        record(ts=3_000, count=2, saddr=six, daddr=bytes(15) + b"\1", family=10),
+    )
+    assert list(frame["saddr"]) == ["10.0.0.1", "a00:1::"]
+    assert list(frame["daddr"]) == ["10.0.0.1", "::1"]
+    assert list(frame["family"]) == ["inet", "inet6"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"<script>", "<script>"),
+        (b"\x1b[31mred", "\\x1b[31mred"),
+        (b"a\nb\tc", "a\\nb\\tc"),
+        (b"\xff\xfe", "\\xff\\xfe"),
+        ("\u202ergb".encode(), "\\u202ergb"),
+        ("日本".encode(), "日本"),
+        (b"fifteen-letters", "fifteen-letters"),
+        (b"curl\0junk", "curl"),
+        (b"", ""),
+    ],
+)
+def test_names_are_hostile_input(raw: bytes, text: str) -> None:
+    frame = events(record(comm=raw, dev=raw))
+    assert frame["comm"][0] == text
+    assert frame["dev"][0] == text
+
+
+def test_numbers_without_a_name_stay_numbers() -> None:
+    frame = events(record(ethertype=0x88CC, protocol=200, caller=0x1234, tcp_flags=0))
+    row = frame.iloc[0]
+    assert row[["ethertype", "protocol", "caller"]].tolist() == [
+        "0x88cc",
+        "200",
+        "0x1234",
+    ]
+    assert row["tcp_flags"] == ""
+
+
+def test_flags_are_said_as_usual() -> None:
+    bits = {
+        0x12: "SYN|ACK",
+        0x11: "FIN|ACK",
+        0x18: "PSH|ACK",
+        0x14: "RST|ACK",
+        0xC2: "SYN|ECE|CWR",
+    }
+    frame = events(*(record(ts=2_000 + i, tcp_flags=bit) for i, bit in enumerate(bits)))
+    assert list(frame["tcp_flags"]) == list(bits.values())
+
+
+def test_two_addresses_in_one_function_are_one_caller() -> None:
+    made = frames(record(), record(ts=3_000, caller=0xFFFFFFFF81000020))
+    made[4] = control(
+        Kind.SYMBOLS, functions={"0xffffffff81000010": "f", "0xffffffff81000020": "f"}
+    )
+    frame = Trace(made, selection=ALL).events
+    assert list(frame["caller"].cat.categories) == ["f"]
+
+
+def test_rows_are_sorted_by_time() -> None:
+    order = [5, 1, 4, 2, 3]
+    frame = events(*(record(ts=1_000 + i, count=i, pid=i) for i in order))
+    assert list(frame["pid"]) == sorted(order)
+    assert frame["time"].is_monotonic_increasing
+    assert list(frame["count"]) == sorted(order)
+
+
+def slab(count: int, **members: Any) -> bytes:
+    has = int(Has.CLONE | Has.CALLER)
+    made = absent(
+        count=count, present=has, clone=0xF00, caller=0xFFFFFFFF81000010, path=2
+    )
+    return record(**{**made, **members})
+
+
+def sighting(count: int, **members: Any) -> bytes:
+    has = int(~(Has.PARENT | Has.CALLER | Has.DEV))
+    return record(
+        **{"count": count, "present": has, "kind": 3, "path": 2, "pid": 7, **members}
+    )
+
+
+def test_a_sighting_fills_its_clone_and_is_no_row() -> None:
+    frame = events(
+        slab(1, ts=2_000),
+        slab(2, ts=2_100),
+        sighting(2, ts=2_200, len=99),
+        slab(3, ts=2_300),
+        sighting(77, ts=2_400),
+        calls=3,
+        sightings=2,
+    )
+    assert len(frame) == 3
+    assert frame["len"].tolist() == [pd.NA, 99, pd.NA]
+    assert frame["saddr"].isna().tolist() == [True, False, True]
+    assert frame["dev"].isna().all()
+    assert frame["parent"].isna().all()
+    # Who ran when the clone was made, not when it was seen again.
+    assert frame["pid"].tolist() == [42, 42, 42]
+    assert frame.attrs["skbnb"]["captured"] == 3
+
+
+def test_only_sightings_are_no_rows() -> None:
+    assert events(sighting(1), calls=0).empty
+
+
+def test_an_agent_that_counted_before_counts_from_one() -> None:
+    made = frames(record(count=101), record(ts=3_000, count=102))
+    made[1] = control(Kind.READY, ts=1_000, base=100)
+    assert Trace(made, selection=ALL).events["count"].tolist() == [1, 2]
+
+
+def test_a_failed_call_is_a_row_of_its_own() -> None:
+    row = events(slab(1, kind=2, present=int(Has.CALLER)), failed=1).iloc[0]
+    assert row["kind"] == "failed"
+    assert pd.isna(row["clone"])
+
+
+SCOPES = [
+    ({}, ["cell"] * 2),
+    ({"scope": "cell"}, ["cell"] * 2),
+    ({"scope": "notebook"}, ["cell", "cell", "notebook"]),
+    ({"scope": "all"}, ["cell", "cell", "notebook", "other"]),
+    ({"pid": 4}, ["other"]),
+    ({"pid": 4, "scope": "cell"}, []),
+    ({"comm": "nc"}, ["cell"]),
+    ({"comm": "nobody"}, []),
+]
+
+
+@pytest.mark.parametrize(("options", "scopes"), SCOPES)
+def test_selection(options: dict[str, Any], scopes: list[str]) -> None:
+    made = frames(
+        record(ts=2_000, scope=3, pid=1),
+        record(ts=2_001, scope=3, pid=2, comm=b"nc"),
+        record(ts=2_002, scope=2, pid=3),
+        record(ts=2_003, scope=1, pid=4),
+    )
+    trace = Trace(made)
+    frame = trace.select(**options)
+    assert sorted(frame["scope"]) == scopes
+    about = frame.attrs["skbnb"]
+    assert len(frame) + sum(about["others"].values()) == about["captured"] == 4
+    assert list(frame.index) == list(range(len(frame)))
+
+
+def test_a_scope_that_is_none() -> None:
+    with pytest.raises(OptionError, match="scope is 'galaxy'"):
+        Selection("galaxy")  # type: ignore[arg-type]
+
+
+def test_what_is_said_of_the_trace() -> None:
+    frame = events(record(), calls=10, lost=4, limited=5, failed=0)
+    about = frame.attrs["skbnb"]
+    for name, value in {
+        "probe": "tracepoint",
+        "kernel": "6.0.0-fake",
+        "calls": 10,
+        "emitted": 1,
+        "captured": 1,
+        "lost": 4,
+        "limited": 5,
+        "duration": 1.0,
+        "truncated": "",
+        "ended": "stop",
+        "source": "live",
+    }.items():
+        assert about[name] == value, name
+    assert frame.head(0).attrs["skbnb"] == about
+
+
+def test_records_are_the_same_in_any_frames() -> None:
+    records = [record(ts=2_000 + i, count=i + 1, pid=i % 5) for i in range(60)]
+    whole = events(b"".join(records))
+    for sizes in ([1], [7, 11], [59]):
+        chunks, rest = [], records
+        for size in itertools.cycle(sizes):
+            if not rest:
+                break
+            chunks.append(b"".join(rest[:size]))
+            rest = rest[size:]
+        pd.testing.assert_frame_equal(
+            events(*chunks, calls=1), whole, check_flags=False
+        )
+
+
+def test_at_most_128_bytes_a_row() -> None:
+    count = 50_000
+    rng = np.random.default_rng(1)
+    one = bytearray(record() * count)
+    view = np.frombuffer(one, "u1").reshape(count, -1)
+    view[:, 8:16] = np.arange(2_000, 2_000 + count, dtype="<u8")[:, None].view("u1")
+    # As bad as can be: every name and every address another one.
+    for start in (56, 72, 88, 104):
+        view[:, start : start + 8] = rng.integers(97, 122, (count, 8))
+    stride = view.shape[1]
+    chunk = stride * 10_000
+    payloads = [bytes(one[i : i + chunk]) for i in range(0, len(one), chunk)]
+    frame = events(*payloads, calls=count)
+    assert len(frame) == count
+    columns = sum(
+        values.memory_usage(index=False)
+        - (values.cat.categories.memory_usage() if values.dtype == "category" else 0)
+        for _, values in frame.items()
+    )
+    assert columns / count <= 128
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    path = tmp_path / "trace.skbt"
+    trace = Trace(frames(record(), record(ts=3_000, scope=1)))
+    trace.save(path)
+    loaded = skbnb.load(path)
+    assert loaded.frames == trace.frames
+    assert loaded.source == "recording"
+    pd.testing.assert_frame_equal(loaded.events, trace.events, check_flags=False)
+
+
+def test_a_recording_truncated_at_every_byte(tmp_path: Path) -> None:
+    path = tmp_path / "trace.skbt"
+    Trace(frames(record(), record(ts=3_000))).save(path)
+    whole = path.read_bytes()
+    seen = set()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.warns(TruncatedWarning, match="ends too early"):
+            trace = skbnb.load(path)
+        seen.add(len(trace.select("all")))
+        assert trace.truncated
+        assert trace.events.attrs["skbnb"]["lost"] in (None, 0)
+    assert seen == {0, 1, 2}
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"{}\n", b"\0" * 64])
+def test_a_file_that_is_no_recording(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "trace.skbt"
+    path.write_bytes(content)
+    with pytest.raises(StreamError, match="not a skbnb stream"):
+        skbnb.load(path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(StreamError, match="No such file"):
+        skbnb.load(tmp_path / "none.skbt")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"record": {"size": 160, "stride": 100, "offset": 8}},
+        {"record": {"size": 160, "stride": 168, "offset": -8}},
+        {"record": {"size": 160, "stride": 168, "offset": 160}},
+    ],
+)
+def test_a_hello_that_lies_about_its_records(change: dict[str, Any]) -> None:
+    made = frames(record())
+    made[0] = control(Kind.HELLO, **hello(**change))
+    with pytest.raises(StreamError):
+        _ = Trace(made, selection=ALL).events
+
+
+def test_events_without_a_beginning() -> None:
+    with pytest.raises(StreamError, match="before a HELLO"):
+        _ = Trace([Frame(Kind.EVENTS, record()), control(Kind.STATS, **stats())]).events
+
+
+def test_a_kind_from_the_future() -> None:
+    with pytest.raises(StreamError, match="unknown kind"):
+        events(record(kind=99))
