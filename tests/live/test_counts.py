@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Known traffic gives the known number of clones, process by process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import skbnb
+from tests.live.traffic import Server, apart, curl, run
+
+
+def of(
+    events: pd.DataFrame, comm: str | None = None, pid: int | None = None
+) -> pd.DataFrame:
+    chosen = events if comm is None else events[events["comm"] == comm]
+    return chosen if pid is None else chosen[chosen["pid"] == pid]
+
+
+def assert_complete(trace: skbnb.Trace) -> None:
+    about = trace.events.attrs["skbnb"]
+    assert about["lost"] == about["limited"] == about["sightings_lost"] == 0
+    assert about["captured"] == about["emitted"] == about["calls"]
+    everything = trace.select("all")
+    # Numbered in the kernel, one by one: a gap would be a clone that is not here.
+    assert sorted(everything["count"]) == list(range(1, len(everything) + 1))
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_curl_makes_three_and_the_server_three(server: Server, attempt: int) -> None:
+    with skbnb.trace() as trace:
+        curl(server.url)
+    assert_complete(trace)
+    mine, theirs = of(trace.events, comm="curl"), of(trace.events, pid=server.pid)
+    assert len(trace.events) == len(mine) + len(theirs)
+    assert mine["tcp_flags"].tolist() == ["SYN", "PSH|ACK", "FIN|ACK"]
+    # Head, body, end.
+    assert theirs["tcp_flags"].tolist() == ["PSH|ACK", "PSH|ACK", "FIN|ACK"]
+
+
+def assert_curls_columns(
+    trace: skbnb.Trace, server: Server, loopback: str, port: int
+) -> None:
+    mine, theirs = of(trace.events, comm="curl"), of(trace.events, pid=server.pid)
+    assert len(mine) == len(theirs) == 3
+    for frame in (mine, theirs):
+        assert set(frame["path"]) == {"fast"}
+        assert set(frame["kind"]) == {"clone"}
+        assert set(frame["caller"]) == {"__tcp_transmit_skb"}
+        assert set(frame["saddr"]) == set(frame["daddr"]) == {loopback}
+        assert set(frame["protocol"]) == {"tcp"}
+        assert set(frame["dev"]) == {"lo"}
+        assert set(frame["ifindex"]) == {1}
+        assert set(frame["uid"]) == {0}
+        assert frame["sk"].nunique() == 1
+        assert (frame["clone"] - frame["parent"]).nunique() == 1
+    assert set(mine["dport"]) == set(theirs["sport"]) == {port}
+    assert set(mine["sport"]) == set(theirs["dport"])
+    # The request's bytes lie between the SYN and the FIN; the body is 10,000 bytes.
+    syn, _, fin = map(int, mine["seq"])
+    head, body, end = map(int, theirs["seq"])
+    assert (fin - syn - 1) % 2**32 == mine["len"].iloc[1] - mine["len"].iloc[2]
+    assert (end - body) % 2**32 == 10_000
+    assert (body - head) % 2**32 == theirs["len"].iloc[0] - theirs["len"].iloc[2]
+    assert str(mine["netns"].iloc[0]) in str(Path("/proc/self/ns/net").readlink())
+
+
+def test_every_column_of_a_curl_over_ipv4(server: Server) -> None:
+    with skbnb.trace(scope="all") as trace:
+        curl(server.url)
+    assert_curls_columns(trace, server, "127.0.0.1", server.port)
+    assert set(trace.events["family"]) == {"inet"}
+
+
+def test_every_column_of_a_curl_over_ipv6(server: Server) -> None:
+    with skbnb.trace(scope="all") as trace:
+        curl(server.url6)
+    assert_complete(trace)
+    assert_curls_columns(trace, server, "::1", server.port6)
+    assert set(trace.events["family"]) == {"inet6"}
+
+
+@pytest.mark.parametrize(
+    ("address", "caller", "protocol"),
+    [
+        ("127.0.0.1", "raw_local_deliver", "icmp"),
+        ("::1", "raw6_local_deliver", "icmpv6"),
+    ],
+)
+def test_ping(address: str, caller: str, protocol: str) -> None:
+    with skbnb.trace() as trace:
+        run("ping", "-q", "-i", "0.01", "-c", "3", address)
+    assert_complete(trace)
+    pings = of(trace.events, comm="ping")
+    assert len(trace.events) == len(pings) == 3
+    assert set(pings["caller"]) == {caller}
+    assert set(pings["path"]) == {"slab"}
+    assert pings["parent"].isna().all()
+    # These come from the sighting, when ping reads its socket.
+    assert set(pings["protocol"]) == {protocol}
+    assert set(pings["saddr"]) == {address}
+    assert pings["sport"].isna().all()
+
+
+def test_ping_among_raw_sockets() -> None:
+    with skbnb.trace() as trace:
+        apart("ping_among_raw_sockets", 3, 3)
+    assert_complete(trace)
+    assert len(trace.events) == 21
+    assert set(trace.events["path"]) == {"slab"}
+
+
+def test_udp_makes_none() -> None:
+    with skbnb.trace() as trace:
+        apart("udp", 10)
+    assert_complete(trace)
+    assert trace.events.empty
+
+
+def test_multicast() -> None:
+    with skbnb.trace() as trace:
+        pid = apart("multicast", 4, 5)
+    assert_complete(trace)
+    assert len(of(trace.events, pid=pid)) == len(trace.events) == 15
+    assert set(trace.events["path"]) == {"slab"}
+    # Inlined into the other on some kernels.
+    assert set(trace.events["caller"]) <= {"__udp4_lib_rcv", "__udp4_lib_mcast_deliver"}
+
+
+def test_transmit_timestamps() -> None:
+    with skbnb.trace() as trace:
+        apart("timestamping", 5)
+    assert_complete(trace)
+    assert len(trace.events) == 5
+    assert set(trace.events["caller"]) == {"__skb_tstamp_tx"}
+
+
+def test_a_sniffer_gets_a_clone_of_every_packet_sent(server: Server) -> None:
+    sniffer = subprocess.Popen(
+        ["tcpdump", "-i", "lo", "-n", "-q", "--immediate-mode", "-l"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert sniffer.stderr
+    assert sniffer.stdout
+    while "listening on" not in sniffer.stderr.readline():
+        pass
+    with skbnb.trace(scope="all") as trace:
+        curl(server.url)
+        time.sleep(0.2)
+    sniffer.send_signal(signal.SIGINT)
+    printed, _ = sniffer.communicate()
+    frames = [line for line in printed.splitlines() if f".{server.port}" in line]
+    events = trace.events
+    at_port = (events["sport"] == server.port) | (events["dport"] == server.port)
+    taps = events[at_port.fillna(False) & (events["caller"] == "dev_queue_xmit_nit")]
+    assert len(events[events["path"] == "fast"]) == 6
+    assert len(taps) == len(frames) > 6
+    assert set(taps["path"]) == {"slab"}
+
+
+CLONES = 200_000
+RECEIVERS = 51
+
+
+def test_none_is_lost_while_the_notebook_spins() -> None:
+    pids: list[int] = []
+
+    def flood() -> None:
+        pids.append(apart("flood", RECEIVERS, CLONES // (RECEIVERS - 1)))
+
+    with skbnb.trace(scope="all") as trace:
+        thread = threading.Thread(target=flood)
+        thread.start()
+        spins = 0
+        while not pids:
+            spins += 1  # pure Python, holding the interpreter's lock
+        thread.join()
+    assert_complete(trace)
+    assert len(of(trace.events, pid=pids[0])) == CLONES
+
+
+def test_a_full_ring_is_counted_to_the_last_clone() -> None:
+    # The agent is stopped, so that a ring of 1 MiB overflows.
+    from skbnb.transport import AgentTransport
+
+    agent = AgentTransport()
+    try:
+        with (
+            pytest.warns(skbnb.errors.LossWarning, match="the ring was full"),
+            skbnb.trace(scope="all", ring_mib=1, transport=agent) as trace,
+        ):
+            subprocess.run(["kill", "-STOP", str(agent.pid)], check=True)
+            pid = apart("flood", RECEIVERS, 400)
+            subprocess.run(["kill", "-CONT", str(agent.pid)], check=True)
+    finally:
+        agent.close()
+    about = trace.events.attrs["skbnb"]
+    made = 400 * (RECEIVERS - 1)
+    others = len(trace.events) - len(of(trace.events, pid=pid))
+    assert about["captured"] + about["lost"] == about["calls"] == made + others
+    assert about["captured"] == about["emitted"] == len(trace.events)
+    assert about["lost"] > 0
+
+
+def test_max_events_keeps_the_first_and_counts_the_rest() -> None:
+    with skbnb.trace(scope="all", max_events=7) as trace:
+        apart("multicast", 4, 5)
+    about = trace.events.attrs["skbnb"]
+    assert trace.events["count"].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    assert about["calls"] == 7 + about["limited"]
+    assert about["limited"] >= 8
+    assert about["lost"] == 0
+
+
+def test_max_seconds_stops_tracing_but_not_the_block() -> None:
+    with skbnb.trace(max_seconds=0.2) as trace:
+        time.sleep(0.5)
+        apart("multicast", 4, 5)
+    about = trace.events.attrs["skbnb"]
+    assert trace.events.empty
+    assert about["ended"] == "max_seconds"
+    assert 0.2 <= about["duration"] < 0.5
+    assert not trace.truncated
+
+
+def test_one_agent_counts_every_trace_anew(server: Server) -> None:
+    for _ in range(5):
+        with skbnb.trace(scope="all") as trace:
+            curl(server.url)
+        assert_complete(trace)
+        assert trace.events["count"].iloc[0] == 1
+        assert len(of(trace.events, comm="curl")) == 3
+
+
+def test_a_recording_is_the_live_trace(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "curl.skbt"
+    with skbnb.trace(record=path) as trace:
+        curl(server.url)
+    loaded = skbnb.load(path)
+    assert loaded.frames == trace.frames
+    pd.testing.assert_frame_equal(loaded.events, trace.events, check_flags=False)
+    with skbnb.trace(transport=skbnb.ReplayTransport(path)) as again:
+        pass
+    pd.testing.assert_frame_equal(again.events, trace.events, check_flags=False)
+    assert again.events.attrs["skbnb"]["source"] == "recording"

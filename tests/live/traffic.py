@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traffic whose clones are known beforehand; each function runs in a process of its
+own.
+
+Run as ``python traffic.py FUNCTION ARGUMENT...``.
+"""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from typing import NamedTuple
+
+GROUP = "239.1.2.3"
+LOOPBACK = "127.0.0.1"
+
+
+class Server(NamedTuple):
+    """The web server of the `server` fixture."""
+
+    pid: int
+    port: int
+    port6: int
+
+    @property
+    def url(self) -> str:
+        """Its 10 KB over IPv4."""
+        return f"http://127.0.0.1:{self.port}/body"
+
+    @property
+    def url6(self) -> str:
+        """The same over IPv6."""
+        return f"http://[::1]:{self.port6}/body"
+
+
+def run(*command: str) -> None:
+    """Run a command that must succeed."""
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def apart(function: str, *arguments: object) -> int:
+    """Run one of this file's functions in a process of its own; give its process id."""
+    command = [sys.executable, __file__, function, *map(str, arguments)]
+    process = subprocess.Popen(command)
+    assert process.wait() == 0
+    return process.pid
+
+
+def curl(url: str) -> None:
+    """Fetch a page, and leave the server time to close its side."""
+    run("curl", "-s", url, "-o", "/dev/null")
+    time.sleep(0.05)
+
+
+def serve(folder: str) -> None:
+    """Serve a folder over IPv4 and IPv6, and print both ports."""
+    handler = functools.partial(Quiet, directory=folder)
+    for family, address in ((socket.AF_INET, LOOPBACK), (socket.AF_INET6, "::1")):
+        server_class = http.server.ThreadingHTTPServer
+        kind = type("Server", (server_class,), {"address_family": family})
+        server = kind((address, 0), handler)
+        print(server.server_port, flush=True)
+        threading.Thread(target=server.serve_forever).start()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves without a log."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def udp(count: int) -> None:
+    """Send datagrams to one receiver: no clone."""
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind((LOOPBACK, 0))
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(count):
+        sender.sendto(b"x", receiver.getsockname())
+        receiver.recv(10)
+
+
+def _multicast_receivers(count: int, port: int) -> list[socket.socket]:
+    receivers = []
+    for _ in range(count):
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        receiver.bind((GROUP, port))
+        member = socket.inet_aton(GROUP) + socket.inet_aton(LOOPBACK)
+        receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        receivers.append(receiver)
+    return receivers
+
+
+def _multicast_sender() -> socket.socket:
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    loopback = socket.inet_aton(LOOPBACK)
+    sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, loopback)
+    return sender
+
+
+def multicast(receivers: int, datagrams: int) -> None:
+    """Send datagrams to several receivers, and read them all: receivers - 1 clones
+    each.
+
+    The multicast route of loopback itself adds none: one receiver gets the original.
+    """
+    sockets = _multicast_receivers(receivers, 45_454)
+    sender = _multicast_sender()
+    for _ in range(datagrams):
+        sender.sendto(b"hello", (GROUP, 45_454))
+        for receiver in sockets:
+            assert receiver.recv(10) == b"hello"
+
+
+def flood(receivers: int, datagrams: int) -> None:
+    """As `multicast`, as fast as it goes, and nobody reads."""
+    sockets = _multicast_receivers(receivers, 45_455)
+    sender = _multicast_sender()
+    for _ in range(datagrams):
+        sender.sendto(b"x", (GROUP, 45_455))
+    del sockets
+
+
+def timestamping(count: int) -> None:
+    """Send datagrams that ask for a transmit timestamp: one clone each."""
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind((LOOPBACK, 0))
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    so_timestamping, tx_software, software = 37, 1 << 1, 1 << 4
+    sender.setsockopt(
+        socket.SOL_SOCKET, so_timestamping, struct.pack("I", tx_software | software)
+    )
+    for _ in range(count):
+        sender.sendto(b"x", receiver.getsockname())
+        receiver.recv(10)
+        sender.recvmsg(10, 1000, socket.MSG_ERRQUEUE)
+
+
+def ping_among_raw_sockets(count: int, sockets: int) -> None:
+    """Ping loopback while other raw ICMP sockets are open: each gets every packet."""
+    others = [
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        for _ in range(sockets)
+    ]
+    run("ping", "-q", "-i", "0.01", "-c", str(count), LOOPBACK)
+    del others
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    globals()[name](*(int(a) if a.isdigit() else a for a in arguments))
