@@ -46,6 +46,12 @@ def whole_number(text: str) -> int:
     return int(text.replace(",", "_"))
 
 
+def unquoted(text: str) -> str:
+    """Take away the quotes that IPython leaves around a value with spaces."""
+    quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text
+
+
 @magics_class
 class SkbMagics(Magics):
     """The magics of one shell."""
@@ -62,7 +68,12 @@ class SkbMagics(Magics):
     @argument(
         "--pid", type=whole_number, help="Show this process only; implies --scope all."
     )
-    @argument("--comm", help="Show threads of this name only; implies --scope all.")
+    @argument(
+        "--comm",
+        type=unquoted,
+        metavar="NAME",
+        help="Show threads of this name only; implies --scope all.",
+    )
     @argument(
         "--probe",
         choices=PROBES,
@@ -82,7 +93,10 @@ class SkbMagics(Magics):
         help="Stop tracing after S seconds; the cell goes on.",
     )
     @argument(
-        "--record", metavar="FILE", help="Write the recording to FILE as it comes."
+        "--record",
+        type=unquoted,
+        metavar="FILE",
+        help="Write the recording to FILE as it comes.",
     )
     @argument("-q", "--quiet", action="store_true", help="Show nothing.")
     @line_cell_magic

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -159,9 +158,9 @@ _CELLS: dict[str, Callable[[Any], str]] = {
 
 
 def text(df: pd.DataFrame) -> str:
-    """The events, the processes and the receipt, for a terminal 80 columns wide."""
+    """The events and the processes, for a terminal 80 columns wide, and the receipt."""
     table = analysis.processes(df)
-    parts = _event_lines(df), _process_lines(table), textwrap.wrap(receipt(df), 80)
+    parts = _event_lines(df), _process_lines(table), [receipt(df)]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 

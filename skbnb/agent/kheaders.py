@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import re
 
+from ..errors import LayoutError
+
 _TYPES = """
 #pragma once
 #include <uapi/linux/types.h>
@@ -59,6 +61,18 @@ def write(folder: str) -> None:
 
 
 def user_include_flags() -> list[str]:
-    """Where the C library's ``linux/`` and ``asm/`` headers are."""
+    """Where the C library's ``linux/`` and ``asm/`` headers are.
+
+    Raises
+    ------
+    LayoutError
+        They are missing; BCC 0.26 would end in a segmentation fault.
+    """
+    if not os.path.exists("/usr/include/linux/types.h"):
+        raise LayoutError(
+            "the kernel's headers for user programs are missing (linux/types.h)",
+            "Install linux-libc-dev (Debian, Ubuntu), kernel-headers (Fedora) or "
+            "linux-api-headers (Arch).",
+        )
     folders = ["/usr/include", f"/usr/include/{os.uname().machine}-linux-gnu"]
     return [f"-I{folder}" for folder in folders if os.path.isdir(folder)]

@@ -144,7 +144,7 @@ def test_text_says_how_much_it_leaves_out() -> None:
     assert len([line for line in lines if re.match(r"\d\.\d{6} ", line)]) == 40
     assert "... 1,234 more" in lines
     assert "... 15 more, with 420 clones: see df.skb.processes" in lines
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines[:-1])) <= 80  # the receipt is one line
 
 
 def test_text_ends_with_the_receipt() -> None:

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong on real machines, provoked: one clear line, and nothing lost."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+import venv
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+import skbnb
+from skbnb.errors import (
+    BccError,
+    LayoutError,
+    PrivilegeError,
+    ProbeError,
+    SkbnbError,
+    TruncatedWarning,
+)
+from skbnb.transport import AGENT_PYTHON, AgentTransport, agent_archive
+from skbnb.wire import Kind, Reader
+from tests.live.traffic import apart
+
+
+@pytest.fixture
+def agent_run_by() -> Iterator[Callable[[Sequence[str]], AgentTransport]]:
+    made: list[AgentTransport] = []
+
+    def start(prefix: Sequence[str]) -> AgentTransport:
+        made.append(AgentTransport([*prefix, "-I", str(agent_archive())]))
+        return made[-1]
+
+    yield start
+    for agent in made:
+        agent.close()
+
+
+def fails(agent: AgentTransport) -> SkbnbError:
+    with pytest.raises(SkbnbError) as caught, skbnb.trace(transport=agent):
+        pytest.fail("the block ran")
+    assert "\n" not in str(caught.value)
+    assert not agent.usable
+    return caught.value
+
+
+def in_a_namespace(*mounts: str) -> list[str]:
+    """Run the agent where these mounts are made first, seen by nobody else."""
+    script = " && ".join([*mounts, f'exec {AGENT_PYTHON} "$@"'])
+    return ["unshare", "--mount", "sh", "-c", script, "sh"]
+
+
+Start = Callable[[Sequence[str]], AgentTransport]
+
+
+def test_a_python_without_bcc(agent_run_by: Start) -> None:
+    error = fails(agent_run_by([sys.executable]))
+    assert type(error) is BccError
+    assert "has no BCC" in str(error)
+    assert "python3-bpfcc" in str(error)
+
+
+def test_the_wrong_bcc(agent_run_by: Start, tmp_path: Path) -> None:
+    # PyPI's package of that name has no BPF in it.
+    venv.create(tmp_path / "venv", with_pip=False, symlinks=True)
+    site = next((tmp_path / "venv").glob("lib/python*/site-packages"))
+    (site / "bcc").mkdir()
+    (site / "bcc" / "__init__.py").write_text("class Lattice: pass\n")
+    error = fails(agent_run_by([str(tmp_path / "venv" / "bin" / "python")]))
+    assert type(error) is BccError
+    assert "is not BCC but PyPI's package of that name" in str(error)
+    assert "pip uninstall bcc" in str(error)
+
+
+def test_no_btf_and_no_headers(agent_run_by: Start) -> None:
+    prefix = in_a_namespace("mount -t tmpfs none /sys/kernel/btf")
+    error = fails(agent_run_by(prefix))
+    assert type(error) is LayoutError
+    assert "this kernel has no BTF" in str(error)
+    assert f"no kernel headers for {os.uname().release}" in str(error)
+    assert "linux-headers-$(uname -r)" in str(error)
+
+
+def test_hidden_symbols(agent_run_by: Start, tmp_path: Path) -> None:
+    # As with kernel.kptr_restrict=2.
+    hidden = tmp_path / "kallsyms"
+    hidden.write_text("0000000000000000 T skb_clone\n0000000000000000 T tcp_wfree\n")
+    error = fails(agent_run_by(in_a_namespace(f"mount --bind {hidden} /proc/kallsyms")))
+    assert type(error) is ProbeError
+    assert "tracepoint: the kernel hides its symbols" in str(error)
+    assert "sysctl kernel.kptr_restrict=1" in str(error)
+
+
+def test_no_probe_attaches_without_the_right_to(agent_run_by: Start) -> None:
+    drop = ",".join(f"-{name}" for name in ("sys_admin", "bpf", "perfmon"))
+    error = fails(agent_run_by(["setpriv", f"--bounding-set={drop}", AGENT_PYTHON]))
+    assert type(error) is ProbeError
+    assert "no probe works on this kernel (tracepoint: " in str(error)
+    assert "Operation not permitted" in str(error)
+
+
+def test_neither_root_nor_sudo(tmp_path: Path) -> None:
+    # A forked child: this machine's Python need not be readable for an ordinary user.
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        os.environ.update(PATH=str(tmp_path), XDG_CACHE_HOME="/tmp/skbnb-nobody")
+        try:
+            with skbnb.trace():
+                said = "it ran"
+        except PrivilegeError as error:
+            said = str(error)
+        except BaseException as error:
+            said = repr(error)
+        os.write(writer, said.encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with open(reader) as pipe:
+        said = pipe.read()
+    assert said.startswith(
+        "tracing needs root, and there is no sudo. Start Jupyter as "
+    )
+
+
+def test_killed_in_the_middle() -> None:
+    agent = AgentTransport()
+    with (
+        pytest.warns(TruncatedWarning, match="signal 9"),
+        skbnb.trace(transport=agent) as trace,
+    ):
+        apart("multicast", 4, 5)
+        time.sleep(0.3)  # longer than the agent's tick: all of these have come
+        os.kill(agent.pid, signal.SIGKILL)
+        apart("multicast", 4, 5)
+    agent.close()
+    assert len(trace.events) == 15
+    about = trace.events.attrs["skbnb"]
+    assert about["lost"] is None
+    assert about["ended"] == "truncated"
+    # The next trace has a fresh agent.
+    with skbnb.trace() as trace:
+        apart("multicast", 4, 5)
+    assert len(trace.events) == 15
+
+
+def loaded_programs() -> set[int]:
+    """The ids of all BPF programs in the kernel: an independent count, by libbpf."""
+    lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    found, last = set(), ctypes.c_uint32(0)
+    while lib.bpf_prog_get_next_id(last, ctypes.byref(last)) == 0:
+        found.add(last.value)
+    assert ctypes.get_errno() == errno.ENOENT
+    return found
+
+
+def assert_gone(before: set[int]) -> None:
+    deadline = time.monotonic() + 5
+    while left := loaded_programs() - before:
+        assert time.monotonic() < deadline, f"programs {left} are left"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, None])
+def test_nothing_is_left_after_the_agent(how: int | None) -> None:
+    before = loaded_programs()
+    agent = AgentTransport()
+    tracing = skbnb.trace(transport=agent)
+    tracing.begin()
+    during = loaded_programs()
+    if how is not None:
+        os.kill(agent.pid, how)
+    tracing.end()
+    agent.close()
+    assert len(during - before) >= 7
+    assert_gone(before)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_after_the_notebook(how: int) -> None:
+    before = loaded_programs()
+    code = "import skbnb\nwith skbnb.trace():\n    print(1, flush=True)\n    input()\n"
+    notebook = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert notebook.stdout
+    assert notebook.stdin
+    assert notebook.stdout.readline() == b"1\n"
+    children = Path(f"/proc/{notebook.pid}/task/{notebook.pid}/children")
+    (agent,) = map(int, children.read_text().split())
+    notebook.send_signal(how)
+    notebook.communicate()
+    assert_gone(before)
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{agent}").exists():
+        assert time.monotonic() < deadline, "the agent is left"
+        time.sleep(0.05)
+
+
+def test_a_hundred_traces_leave_nothing() -> None:
+    before = loaded_programs()
+    agent = AgentTransport()
+    for _ in range(100):
+        with skbnb.trace(transport=agent):
+            pass
+    descriptors = len(list(Path(f"/proc/{agent.pid}/fd").iterdir()))
+    with skbnb.trace(transport=agent):
+        pass
+    assert len(list(Path(f"/proc/{agent.pid}/fd").iterdir())) == descriptors
+    agent.close()
+    assert_gone(before)
+
+
+REQUESTS = [
+    b"hello\n",
+    b'{"op": "start", "text": "int f() {}"}\n',
+    b"\xff\xfe\n",
+    b'{"op": "start"}' + b" " * (64 << 10) + b"\n",
+    b"[" * 5000 + b"\n",
+]
+
+
+@pytest.mark.parametrize("line", REQUESTS)
+def test_what_is_no_request_is_refused(line: bytes) -> None:
+    done = subprocess.run(
+        [AGENT_PYTHON, "-I", str(agent_archive())], input=line, stdout=subprocess.PIPE
+    )
+    frames = list(Reader(io.BytesIO(done.stdout)))
+    assert [frame.kind for frame in frames] == [Kind.ERROR]
+    assert frames[0].json["code"] == "request"
+    assert done.returncode == 1
+
+
+def test_no_c_headers(agent_run_by: Start) -> None:
+    error = fails(
+        agent_run_by(in_a_namespace("mount -t tmpfs none /usr/include/linux"))
+    )
+    assert type(error) is LayoutError
+    assert "Install linux-libc-dev" in str(error)
+
+
+def test_what_clang_prints_does_not_get_into_the_frames(
+    agent_run_by: Start, tmp_path: Path
+) -> None:
+    broken = tmp_path / "types.h"
+    whole = Path("/usr/include/linux/types.h").read_text()
+    broken.write_text(whole + "\n#error broken on purpose\n")
+    mount = f"mount --bind {broken} /usr/include/linux/types.h"
+    error = fails(agent_run_by(in_a_namespace(mount)))
+    assert type(error) is ProbeError
+    assert "does not compile: " in str(error)
+    assert "broken on purpose" in str(error)

@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The magics in a real InteractiveShell, on a recording.
+
+The live twin is tests/live/test_notebook.py.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from IPython.core.completer import provisionalcompleter
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+from traitlets.config import Config
+
+import skbnb
+from skbnb import session
+from skbnb.errors import (
+    AgentLostError,
+    BusyError,
+    OptionError,
+    SkbnbError,
+    TruncatedWarning,
+)
+from skbnb.magics import SkbMagics, split_statement, transform
+from skbnb.traces import Trace
+from tests.records import frames, record
+
+RECORDS = [record(ts=2_000 + i, count=i + 1, pid=42 + i // 3) for i in range(4)]
+
+
+@pytest.fixture
+def recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "curl.skbt"
+    Trace(frames(*RECORDS)).save(path)
+    monkeypatch.setenv("SKBNB_AGENT", f"replay:{path}")
+    return path
+
+
+@pytest.fixture
+def shell(recording: Path) -> Iterator[InteractiveShell]:
+    config = Config()
+    config.HistoryManager.enabled = False
+    made = InteractiveShell.instance(
+        config=config, display_pub_class=CapturingDisplayPublisher
+    )
+    made.run_line_magic("load_ext", "skbnb")
+    yield made
+    made.run_line_magic("unload_ext", "skbnb")
+    InteractiveShell.clear_instance()
+
+
+class Ran:
+    """What running a cell gave: its result, its output, what it displayed."""
+
+    def __init__(self, shell: InteractiveShell, cell: str) -> None:
+        shell.display_pub.outputs.clear()
+        out, err = io.StringIO(), io.StringIO()
+        with redirect_stdout(out), redirect_stderr(err):
+            self.result: ExecutionResult = shell.run_cell(cell)
+        self.printed = out.getvalue() + err.getvalue()
+        self.displayed: list[dict[str, Any]] = [
+            output["data"] for output in shell.display_pub.outputs
+        ]
+
+    @property
+    def error(self) -> BaseException | None:
+        return self.result.error_before_exec or self.result.error_in_exec
+
+
+def test_a_cell_is_run_shown_and_kept(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%skbclone -o clones\nx = 1\nprint('said')\nx + 1")
+    assert ran.error is None
+    assert ran.result.result == 2
+    assert "said" in ran.printed
+    assert [sorted(data) for data in ran.displayed] == [
+        ["text/html", "text/plain"],
+        ["application/vnd.plotly.v1+json", "image/svg+xml", "text/plain"],
+        ["application/vnd.plotly.v1+json", "image/svg+xml", "text/plain"],
+    ]
+    assert shell.user_ns["x"] == 1
+    clones = shell.user_ns["clones"]
+    assert isinstance(clones, pd.DataFrame)
+    assert skbnb.last is not None
+    assert clones is skbnb.last.events
+    assert len(clones) == 4
+
+
+def test_nothing_is_put_into_the_users_namespace(shell: InteractiveShell) -> None:
+    before = set(shell.user_ns)
+    Ran(shell, "%%skbclone\n1")
+    after = set(shell.user_ns)
+    assert all(name.startswith("_") for name in after - before)
+
+
+def test_quiet_shows_nothing(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%skbclone -q -o clones\npass")
+    assert not ran.displayed
+    assert not ran.printed
+    assert len(shell.user_ns["clones"]) == 4
+
+
+def test_a_statement(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%skbclone -q -o c x = 'two  words -q'")
+    assert ran.error is None
+    assert shell.user_ns["x"] == "two  words -q"
+    assert len(shell.user_ns["c"]) == 4
+
+
+def test_shell_commands_and_magics_inside(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%skbclone -q\nw = !echo '{1 + 1}'\n%timeit -n1 -r1 pass\ny = 5")
+    assert ran.error is None
+    assert list(shell.user_ns["w"]) == ["2"]
+    assert shell.user_ns["y"] == 5
+
+
+def test_over_another_cell_magic(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%skbclone -q -o c\n%%capture captured\nprint('inside')")
+    assert ran.error is None
+    assert shell.user_ns["captured"].stdout == "inside\n"
+    assert len(shell.user_ns["c"]) == 4
+
+
+def test_under_another_cell_magic(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%capture captured\n%%skbclone -o c\nprint('inside')")
+    assert ran.error is None
+    assert "inside" in shell.user_ns["captured"].stdout
+    assert len(shell.user_ns["captured"].outputs) == 3
+    assert len(shell.user_ns["c"]) == 4
+
+
+def test_a_cell_that_runs_cells_is_traced_to_its_end(shell: InteractiveShell) -> None:
+    ran = Ran(
+        shell,
+        "%%skbclone -q -o c\nget_ipython().run_cell('z = 1')\nkept = 'c' in globals()",
+    )
+    assert ran.error is None
+    assert shell.user_ns["kept"] is False
+    assert len(shell.user_ns["c"]) == 4
+
+
+def test_run_cell_magic_from_python(shell: InteractiveShell) -> None:
+    shell.run_cell_magic("skbclone", "-q -o c", "a = 7")
+    assert shell.user_ns["a"] == 7
+    assert len(shell.user_ns["c"]) == 4
+
+
+def test_top_level_await(shell: InteractiveShell) -> None:
+    ran = Ran(
+        shell,
+        "%%skbclone -q -o c\nimport asyncio\nawait asyncio.sleep(0.01)\nb = 'awaited'",
+    )
+    assert ran.error is None
+    assert shell.user_ns["b"] == "awaited"
+    assert len(shell.user_ns["c"]) == 4
+
+
+FAILING = "%%skbclone -o c\nprint('before')\nx = 1\nx / 0\nprint('ran', 'on')"
+
+
+def test_a_failing_cell_keeps_and_shows_its_trace_and_fails(
+    shell: InteractiveShell,
+) -> None:
+    ran = Ran(shell, FAILING)
+    assert isinstance(ran.error, ZeroDivisionError)
+    assert len(ran.displayed) == 3
+    assert len(shell.user_ns["c"]) == 4
+    assert ran.printed.count("Traceback (most recent call last)") == 1
+    assert "interactiveshell.py" not in ran.printed
+    assert "ran on" not in ran.printed
+
+
+def test_a_failing_statement_too(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%skbclone -o c 1 / 0")
+    assert isinstance(ran.error, ZeroDivisionError)
+    assert len(ran.displayed) == 3
+    assert len(shell.user_ns["c"]) == 4
+    assert ran.printed.count("Traceback (most recent call last)") == 1
+    assert "in skbclone" not in ran.printed
+
+
+def test_an_interrupted_cell_too(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%skbclone -o c\nimport signal\nsignal.raise_signal(2)\n1 / 0")
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert len(shell.user_ns["c"]) == 4
+
+
+def test_a_syntax_error_is_the_cells_own_and_nothing_is_traced(
+    shell: InteractiveShell,
+) -> None:
+    ran = Ran(shell, "%%skbclone -o c\n1 +\n")
+    assert isinstance(ran.error, SyntaxError)
+    assert "line 2" in ran.printed
+    assert "skbnb" not in ran.printed
+    assert "c" not in shell.user_ns
+    assert not ran.displayed
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("%%skbclone --nope\nz = 1", "unrecognized arguments: --nope"),
+        ("%%skbclone leftover\nz = 1", "unrecognized arguments: leftover"),
+        ("%%skbclone -o 1x\nz = 1", "--output 1x is no variable's name"),
+        ("%%skbclone -o for\nz = 1", "--output for is no variable's name"),
+        ("%%skbclone -o\nz = 1", "expected one argument"),
+        ("%%skbclone --probe magic\nz = 1", "invalid choice: 'magic'"),
+        ("%%skbclone --scope sky\nz = 1", "invalid choice: 'sky'"),
+        ("%%skbclone --pid curl\nz = 1", "invalid whole_number value: 'curl'"),
+        ("%%skbclone --pid 4194304\nz = 1", "no process has the id 4194304"),
+        ("%%skbclone --max-events 0\nz = 1", "max_events is 0"),
+        ("%%skbclone --max-seconds x\nz = 1", "invalid float value: 'x'"),
+        ("%%skbclone --record /no/such/file\nz = 1", "cannot write /no/such/file"),
+        ("%%skbclone -o 'unclosed\nz = 1", "No closing quotation"),
+        ("%skbclone -q", "there is no statement to trace"),
+    ],
+)
+def test_options_of_no_use_are_one_line_and_nothing_runs(
+    shell: InteractiveShell, cell: str, words: str
+) -> None:
+    ran = Ran(shell, cell)
+    assert isinstance(ran.error, OptionError)
+    assert words in str(ran.error)
+    assert ran.printed.strip() == f"OptionError: {ran.error}"
+    assert "z" not in shell.user_ns
+    assert not ran.displayed
+
+
+def test_options_reach_the_trace(shell: InteractiveShell, tmp_path: Path) -> None:
+    path = tmp_path / "copy.skbt"
+    ran = Ran(shell, f"%%skbclone -q -o c --comm curl --record '{path}'\npass")
+    assert ran.error is None
+    clones = shell.user_ns["c"]
+    assert clones.attrs["skbnb"]["scope"] == "all"
+    assert clones.attrs["skbnb"]["filters"] == "comm curl"
+    assert skbnb.load(path).select(comm="curl").equals(clones)
+
+
+def test_two_at_once_are_refused_and_the_first_goes_on(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%skbclone -q -o c\n%skbclone -q -o d 1\n")
+    assert isinstance(ran.error, BusyError)
+    assert len(shell.user_ns["c"]) == 4
+    assert "d" not in shell.user_ns
+
+
+def test_a_recording_without_an_end_is_said(
+    shell: InteractiveShell, recording: Path
+) -> None:
+    recording.write_bytes(recording.read_bytes()[:-10])
+    ran = Ran(shell, "%%skbclone -o c\npass")
+    assert ran.error is None
+    assert "TRUNCATED" in ran.displayed[0]["text/plain"]
+    assert len(shell.user_ns["c"]) == 4
+    with pytest.warns(TruncatedWarning):
+        Ran(shell, "%%skbclone -q\npass")
+
+
+def test_a_recording_that_is_not_there(
+    shell: InteractiveShell, recording: Path
+) -> None:
+    recording.unlink()
+    ran = Ran(shell, "%%skbclone\nz = 1")
+    assert isinstance(ran.error, SkbnbError)
+    assert not isinstance(ran.error, AgentLostError)
+    assert "No such file" in ran.printed
+    assert "z" not in shell.user_ns
+
+
+def test_help_names_every_option(shell: InteractiveShell) -> None:
+    text = SkbMagics.skbclone.__doc__ or ""
+    for option in ("--output", "--probe", "--scope", "--pid", "--comm", "--max-events",
+                   "--max-seconds", "--record", "--quiet"):  # fmt: skip
+        assert option in text
+    assert Ran(shell, "%%skbclone?").error is None
+
+
+COMPLETIONS = [
+    ("%%skbclone --pr", ["--probe"]),
+    ("%%skbclone --max-", ["--max-events", "--max-seconds"]),
+    ("%skbclone -q --sc", ["--scope"]),
+    ("%%skbclone --probe ", ["auto", "tracepoint"]),
+    ("%%skbclone --probe tr", ["tracepoint"]),
+    ("%%skbclone -q --scope ", ["cell", "notebook", "all"]),
+]
+
+
+@pytest.mark.parametrize(("line", "wanted"), COMPLETIONS)
+def test_completion(shell: InteractiveShell, line: str, wanted: list[str]) -> None:
+    with provisionalcompleter():
+        found = [c.text for c in shell.Completer.completions(line, len(line))]
+    assert sorted(found) == sorted(wanted)
+
+
+def test_no_completion_elsewhere(shell: InteractiveShell) -> None:
+    with provisionalcompleter():
+        found = [c.text for c in shell.Completer.completions("x = --pr", 8)]
+    assert "--probe" not in found
+
+
+def test_unload_leaves_nothing_and_reload_works(shell: InteractiveShell) -> None:
+    def traces_of_us() -> list[object]:
+        return [
+            *[
+                m
+                for ms in shell.magics_manager.magics.values()
+                for m in ms
+                if "skb" in m
+            ],
+            *[t for t in shell.input_transformers_cleanup if t is transform],
+            *[m for m in shell.Completer.custom_matchers if "skbnb" in m.__module__],
+            *[k for k in shell.magics_manager.registry if "Skb" in k],
+        ]
+
+    loaded = traces_of_us()
+    assert len(loaded) == 5
+    shell.run_line_magic("reload_ext", "skbnb")
+    assert len(traces_of_us()) == 5
+    shell.run_line_magic("unload_ext", "skbnb")
+    assert traces_of_us() == []
+    assert session._notebook._transport is None
+    shell.run_line_magic("load_ext", "skbnb")
+    assert Ran(shell, "%%skbclone -q\npass").error is None
+
+
+@pytest.mark.parametrize(
+    ("line", "options", "statement"),
+    [
+        ("f('x')", "", "f('x')"),
+        ("-q  f( 'x' )", "-q", "f( 'x' )"),
+        ('-o c !echo "it\'s"', "-o c", '!echo "it\'s"'),
+        ("--comm 'my proc' x", "--comm 'my proc'", "x"),
+        ("--scope=all -q -o c -x", "--scope=all -q -o c -x", None),
+        ("--max-seconds 2 [1, 2]", "--max-seconds 2", "[1, 2]"),
+    ],
+)
+def test_a_statement_is_taken_as_written(
+    line: str, options: str, statement: str | None
+) -> None:
+    parser = SkbMagics.skbclone.parser
+    if statement is None:
+        with pytest.raises(OptionError):
+            split_statement(line, parser)
+    else:
+        assert split_statement(line, parser) == (options, statement)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["", "x", "%%skbclone?", "%%skbclones\nx", "%%skbclone\n", "%%skbclone\n%%time\nx"],
+)
+def test_other_cells_are_left_alone(cell: str) -> None:
+    lines = cell.splitlines(keepends=True)
+    assert transform(lines) == lines
