@@ -7,6 +7,7 @@ import ctypes
 import errno
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -153,8 +154,18 @@ def test_killed_in_the_middle() -> None:
     assert len(trace.events) == 15
 
 
+def programs_of(agent: int) -> set[int]:
+    """The ids of the BPF programs that a process holds."""
+    found = set()
+    for path in Path(f"/proc/{agent}/fdinfo").iterdir():
+        found |= set(
+            map(int, re.findall(r"^prog_id:\s+(\d+)$", path.read_text(), re.M))
+        )
+    return found
+
+
 def loaded_programs() -> set[int]:
-    """The ids of all BPF programs in the kernel: an independent count, by libbpf."""
+    """The ids of all BPF programs in the kernel, as libbpf lists them."""
     lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
     found, last = set(), ctypes.c_uint32(0)
     while lib.bpf_prog_get_next_id(last, ctypes.byref(last)) == 0:
@@ -163,43 +174,43 @@ def loaded_programs() -> set[int]:
     return found
 
 
-def assert_gone(before: set[int]) -> None:
+def assert_gone(programs: set[int]) -> None:
+    # One for each C function. Detached and freed a moment after their last holder.
+    assert len(programs) == 7
     deadline = time.monotonic() + 5
-    while left := loaded_programs() - before:
+    while left := loaded_programs() & programs:
         assert time.monotonic() < deadline, f"programs {left} are left"
         time.sleep(0.05)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, None])
 def test_nothing_is_left_after_the_agent(how: int | None) -> None:
-    before = loaded_programs()
     agent = AgentTransport()
     tracing = skbnb.trace(transport=agent)
     tracing.begin()
-    during = loaded_programs()
+    programs = programs_of(agent.pid)
+    assert programs <= loaded_programs()
     if how is not None:
         os.kill(agent.pid, how)
     tracing.end()
     agent.close()
-    assert len(during - before) >= 7
-    assert_gone(before)
+    assert_gone(programs)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_after_the_notebook(how: int) -> None:
-    before = loaded_programs()
     code = "import skbnb\nwith skbnb.trace():\n    print(1, flush=True)\n    input()\n"
     notebook = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert notebook.stdout
-    assert notebook.stdin
     assert notebook.stdout.readline() == b"1\n"
     children = Path(f"/proc/{notebook.pid}/task/{notebook.pid}/children")
     (agent,) = map(int, children.read_text().split())
+    programs = programs_of(agent)
     notebook.send_signal(how)
     notebook.communicate()
-    assert_gone(before)
+    assert_gone(programs)
     deadline = time.monotonic() + 5
     while Path(f"/proc/{agent}").exists():
         assert time.monotonic() < deadline, "the agent is left"
@@ -207,17 +218,18 @@ def test_nothing_is_left_after_the_notebook(how: int) -> None:
 
 
 def test_a_hundred_traces_leave_nothing() -> None:
-    before = loaded_programs()
     agent = AgentTransport()
     for _ in range(100):
         with skbnb.trace(transport=agent):
             pass
+    programs = programs_of(agent.pid)
     descriptors = len(list(Path(f"/proc/{agent.pid}/fd").iterdir()))
     with skbnb.trace(transport=agent):
         pass
+    assert programs_of(agent.pid) == programs
     assert len(list(Path(f"/proc/{agent.pid}/fd").iterdir())) == descriptors
     agent.close()
-    assert_gone(before)
+    assert_gone(programs)
 
 
 REQUESTS = [
