@@ -23,6 +23,7 @@ from . import accessor as accessor  # registers df.skb
 from .config import SCOPES
 from .errors import BusyError, OptionError, StreamError, TruncatedWarning
 from .schema import COLUMNS, RECORD, Kind, Path, Scope
+from .units import printable
 from .views import TraceView
 from .wire import MAGIC, Frame, Reader
 from .wire import Kind as FrameKind
@@ -202,7 +203,7 @@ class Trace:
         return f"<skbnb.Trace: {state}, scope {self.selection.effective_scope}>"
 
     def _control(self, kind: FrameKind) -> dict[str, Any]:
-        return next((frame.json for frame in self.frames if frame.kind is kind), {})
+        return next((f.fields for f in self.frames if f.kind is kind), {})
 
     def _about(self, chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
         hello, stats = self._control(FrameKind.HELLO), self._control(FrameKind.STATS)
@@ -240,16 +241,14 @@ class Trace:
         payloads = [f.payload for f in self.frames if f.kind is FrameKind.EVENTS]
         if not payloads:
             fields = _extract([], RECORD.itemsize, 0)
-        elif not ready:
+        elif not (hello and ready):
             raise StreamError("events before a HELLO and a READY")
         else:
-            record = hello["record"]
-            fields = _extract(payloads, record["stride"], record["offset"])
+            fields = _extract(payloads, hello["stride"], hello["offset"])
         fields["count"] -= np.uint64(ready.get("base", 0))
         fields = _in_order(_join_sightings(fields))
         functions = self._control(FrameKind.SYMBOLS).get("functions", {})
-        clock = hello.get("clock", {"realtime": 0, "monotonic": 0})
-        offset = clock["realtime"] - clock["monotonic"]
+        offset = hello.get("realtime", 0) - hello.get("monotonic", 0)
         return _frame(fields, functions, ready.get("ts", 0), offset)
 
 
@@ -388,7 +387,9 @@ class _Maker:
         self._text: dict[str, Callable[[Any], str]] = {
             "comm": _name,
             "dev": _name,
-            "caller": lambda address: functions.get(f"{address:#x}", f"{address:#x}"),
+            "caller": lambda address: printable(
+                functions.get(f"{address:#x}", f"{address:#x}")
+            ),
             "ethertype": lambda number: ETHERTYPES.get(number, f"0x{number:04x}"),
             "protocol": lambda number: PROTOCOLS.get(number, str(number)),
             "family": lambda number: FAMILIES.get(number, str(number)),
@@ -498,5 +499,4 @@ def _flags(byte: int) -> str:
 
 def _name(raw: bytes) -> str:
     """Text of a name from the kernel, with what does not print written out."""
-    text = raw.partition(b"\0")[0].decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return printable(raw.partition(b"\0")[0].decode("utf-8", "backslashreplace"))

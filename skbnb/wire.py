@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABI",
+    "FIELDS",
     "HEADER",
     "MAGIC",
     "MAX_CONTROL",
@@ -57,6 +58,46 @@ class Kind(IntEnum):
     END = 8
 
 
+_OPTIONAL_INT = (int, type(None))
+_OPTIONAL_NUMBER = (int, float, type(None))
+
+# What a control frame of a trace says, and the types of it.
+FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
+    Kind.HELLO: {
+        "abi": int,
+        "version": str,
+        "stride": int,  # bytes from one record to the next
+        "offset": int,  # of the record in them
+        "kernel": str,
+        "machine": str,
+        "probe": str,
+        "coverage": str,  # what the probe misses; empty for nothing
+        "probes": dict,  # every probe tried -> "attached", or why not
+        "ring_mib": int,
+        "max_events": _OPTIONAL_INT,
+        "max_seconds": _OPTIONAL_NUMBER,
+        "monotonic": int,  # both clocks at one moment, ns
+        "realtime": int,
+    },
+    Kind.READY: {"ts": int, "base": int},  # when; calls counted before
+    Kind.SYMBOLS: {"functions": dict},  # address in hex -> name
+    Kind.STATS: {
+        "calls": int,
+        "lost": int,
+        "limited": int,
+        "failed": int,
+        "sightings": int,
+        "sightings_lost": int,
+        "tasks_lost": int,
+        "began": int,  # ns, monotonic
+        "ended": int,
+        "monotonic": int,
+        "realtime": int,
+    },
+    Kind.END: {"why": str},
+}
+
+
 class Frame(NamedTuple):
     """One frame: its kind and its payload, untouched."""
 
@@ -74,9 +115,32 @@ class Frame(NamedTuple):
             raise StreamError(f"a {self.kind.name} frame is no JSON object")
         return value
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The payload of a control frame of a trace, every field there and of its type.
+
+        Raises
+        ------
+        StreamError
+            One is not; further fields are allowed.
+        """
+        value = self.json
+        for name, kind in FIELDS[self.kind].items():
+            if not _is_a(kind, value.get(name, ...)):
+                raise StreamError(f"a {self.kind.name} frame with a bad {name!r}")
+        return value
+
     def pack(self) -> bytes:
         """The frame as it stands in a stream."""
         return pack_header(self.kind, len(self.payload)) + bytes(self.payload)
+
+
+def _is_a(kind: type | tuple[type, ...], value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    if isinstance(value, dict):
+        return all(isinstance(text, str) for text in value.values())
+    return not isinstance(value, (int, float)) or 0 <= value < 1 << 62
 
 
 def pack_header(kind: Kind, length: int) -> bytes:

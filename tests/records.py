@@ -79,7 +79,8 @@ def hello(**changes: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "abi": ABI,
         "version": "0.1.0",
-        "record": {"size": RECORD_SIZE, "stride": STRIDE, "offset": 8},
+        "stride": STRIDE,
+        "offset": 8,
         "kernel": "6.0.0-fake",
         "machine": "x86_64",
         "probe": "tracepoint",
@@ -88,7 +89,8 @@ def hello(**changes: Any) -> dict[str, Any]:
         "ring_mib": 32,
         "max_events": None,
         "max_seconds": None,
-        "clock": {"monotonic": 1_000, "realtime": 1_700_000_000_000_001_000},
+        "monotonic": 1_000,
+        "realtime": 1_700_000_000_000_001_000,
     }
     return {**fields, **changes}
 
@@ -105,7 +107,8 @@ def stats(**changes: Any) -> dict[str, Any]:
         "tasks_lost": 0,
         "began": 1_000,
         "ended": 1_000_001_000,
-        "clock": {"monotonic": 1_000, "realtime": 1_700_000_000_000_001_000},
+        "monotonic": 1_000,
+        "realtime": 1_700_000_000_000_001_000,
     }
     return {**fields, **changes}
 

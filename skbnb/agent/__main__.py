@@ -22,7 +22,7 @@ from typing import NamedTuple
 from .. import __version__
 from ..config import MAX_LINE, Config, parse_request
 from ..errors import CODES, ProbeError, RequestError, SkbnbError, code_of
-from ..wire import ABI, MAGIC, MAX_EVENTS, RECORD_SIZE, Kind, control, pack_header
+from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header
 from . import messages
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock
@@ -148,11 +148,8 @@ class Agent:
             Kind.HELLO,
             abi=ABI,
             version=__version__,
-            record={
-                "size": RECORD_SIZE,
-                "stride": program.ring.stride,
-                "offset": HEADER_SIZE,
-            },
+            stride=program.ring.stride,
+            offset=HEADER_SIZE,
             kernel=os.uname().release,
             machine=os.uname().machine,
             probe=program.probe.name,
@@ -161,7 +158,7 @@ class Agent:
             ring_mib=config.ring_mib,
             max_events=config.max_events,
             max_seconds=config.max_seconds,
-            clock=clock(),
+            **clock(),
         )
         began = time.monotonic_ns()
         self._send(Kind.READY, ts=began, base=before["calls"])
@@ -179,9 +176,7 @@ class Agent:
         after = trace.program.counters()
         counts = {name: after[name] - trace.before[name] for name in after}
         self._send(Kind.SYMBOLS, functions=trace.program.functions())
-        self._send(
-            Kind.STATS, **counts, began=trace.began, ended=stopped, clock=clock()
-        )
+        self._send(Kind.STATS, **counts, began=trace.began, ended=stopped, **clock())
         self._send(Kind.END, why=why)
 
     # ---------------------------------------------------------------- frames

@@ -15,6 +15,8 @@ from ..errors import RequestError
 
 OTHER, NOTEBOOK, CELL = 1, 2, 3  # enum skb_scope
 
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of include/linux/proc_ns.h
+
 
 def seeds(cell_tid: int, notebook_pid: int) -> dict[int, int]:
     """Thread id -> scope of every thread that is not ``other``.
@@ -24,11 +26,13 @@ def seeds(cell_tid: int, notebook_pid: int) -> dict[int, int]:
     (the server), are the notebook's. The agent itself and the sudo before it are
     nobody's.
     """
-    if not os.path.exists(f"/proc/{notebook_pid}/task/{cell_tid}"):
+    if os.stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE:
         raise RequestError(
-            f"process {notebook_pid} has no thread {cell_tid}",
-            "In a container, share the host's process ids (--pid=host).",
+            "process ids here are a container's own, and the kernel knows others",
+            "Share the host's process ids: docker run --pid=host.",
         )
+    if not os.path.exists(f"/proc/{notebook_pid}/task/{cell_tid}"):
+        raise RequestError(f"process {notebook_pid} has no thread {cell_tid}")
     scopes: dict[int, int] = {}
     parent = _parent_of(notebook_pid)
     if parent > 1:

@@ -108,6 +108,18 @@ def test_no_probe_attaches_without_the_right_to(agent_run_by: Start) -> None:
     assert "Operation not permitted" in str(error)
 
 
+def test_a_container_with_process_ids_of_its_own() -> None:
+    code = "import skbnb\nwith skbnb.trace(): print('it ran')\n"
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+    )
+    assert "RequestError: process ids here are a container's own" in done.stderr
+    assert "--pid=host" in done.stderr
+    assert not done.stdout
+
+
 def test_neither_root_nor_sudo(tmp_path: Path) -> None:
     # A forked child: this machine's Python need not be readable for an ordinary user.
     reader, writer = os.pipe()

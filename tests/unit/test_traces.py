@@ -330,9 +330,17 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"record": {"size": 160, "stride": 100, "offset": 8}},
-        {"record": {"size": 160, "stride": 168, "offset": -8}},
-        {"record": {"size": 160, "stride": 168, "offset": 160}},
+        {"stride": 100},
+        {"stride": 0},
+        {"stride": None},
+        {"offset": -8},
+        {"offset": 160},
+        {"offset": True},
+        {"probe": 5},
+        {"probes": {"tracepoint": []}},
+        {"kernel": None},
+        {"realtime": 10**30},
+        {"max_seconds": "1"},
     ],
 )
 def test_a_hello_that_lies_about_its_records(change: dict[str, Any]) -> None:
@@ -350,3 +358,18 @@ def test_events_without_a_beginning() -> None:
 def test_a_kind_from_the_future() -> None:
     with pytest.raises(StreamError, match="unknown kind"):
         events(record(kind=99))
+
+
+@pytest.mark.parametrize("name", ["calls", "lost", "limited", "began", "ended"])
+@pytest.mark.parametrize("value", [None, "3", -1, 1.5, [], 10**30])
+def test_a_stats_that_lies(name: str, value: Any) -> None:
+    made = frames(record())
+    made[-2] = control(Kind.STATS, **stats(**{name: value}))
+    with pytest.raises(StreamError, match=f"a STATS frame with a bad '{name}'"):
+        _ = Trace(made).events
+
+
+def test_names_of_functions_are_hostile_input() -> None:
+    made = frames(record())
+    made[3] = control(Kind.SYMBOLS, functions={"0xffffffff81000010": "\x1b[2Jf"})
+    assert Trace(made, selection=ALL).events["caller"][0] == "\\x1b[2Jf"
