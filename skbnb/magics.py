@@ -62,6 +62,7 @@ class SkbMagics(Magics):
     @argument(
         "--scope",
         choices=SCOPES,
+        metavar="|".join(SCOPES),
         help="Whose clones to show: the cell's (the default), the notebook's too, or "
         "all. All are recorded, whatever is shown.",
     )
@@ -77,6 +78,7 @@ class SkbMagics(Magics):
     @argument(
         "--probe",
         choices=PROBES,
+        metavar="|".join(PROBES),
         default="auto",
         help="How to see skb_clone(); auto takes the first that attaches.",
     )

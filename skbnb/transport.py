@@ -278,9 +278,8 @@ def _check_abi(hello: Frame) -> None:
 
 
 def _agent_error(frame: Frame) -> AgentError:
-    said = frame.json
-    kind = CODES.get(str(said.get("code")), AgentError)
-    return kind(str(said.get("message")), str(said.get("hint") or "") or None)
+    said = frame.fields
+    return CODES.get(said["code"], AgentError)(said["message"], said["hint"])
 
 
 def _widen(pipe: BinaryIO) -> None:

@@ -94,6 +94,8 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "monotonic": int,
         "realtime": int,
     },
+    Kind.LOG: {"text": str},  # what clang or BCC printed
+    Kind.ERROR: {"code": str, "message": str, "hint": str},
     Kind.END: {"why": str},
 }
 

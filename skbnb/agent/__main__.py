@@ -160,6 +160,9 @@ class Agent:
             max_seconds=config.max_seconds,
             **clock(),
         )
+        printed = messages.take()
+        if printed:
+            self._send(Kind.LOG, text=printed)
         began = time.monotonic_ns()
         self._send(Kind.READY, ts=began, base=before["calls"])
         deadline = began / 1e9 + (config.max_seconds or float("inf"))
@@ -233,7 +236,7 @@ def main() -> int:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(where.filename)}:{where.lineno}"
         wrapped = Exception(
-            f"{type(error).__name__} at {place}: {error}; {messages.last_error()}"
+            f"{type(error).__name__} at {place}: {error}; {messages.take_error()}"
         )
         agent.send_error("internal", wrapped, CODES["internal"].hint)
         return 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+_MOST = 16384
+
 
 def capture() -> int:
     """Send what is printed to memory from now on; give the descriptor stdout had."""
@@ -15,10 +17,17 @@ def capture() -> int:
     return frames
 
 
-def last_error() -> str:
-    """The first error that clang printed, else the last line of all; empty if none."""
+def take() -> str:
+    """What was printed since the last call, or the end of it."""
     size = os.fstat(2).st_size
-    text = os.pread(2, 16384, max(0, size - 16384)).decode("utf-8", "replace")
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    text = os.pread(2, _MOST, max(0, size - _MOST)).decode("utf-8", "replace")
+    os.ftruncate(2, 0)
+    os.lseek(2, 0, os.SEEK_SET)
+    return text
+
+
+def take_error() -> str:
+    """Of what was printed, the first error of clang's, else the last line; or nothing."""
+    lines = [line.strip() for line in take().split("\n") if line.strip()]
     errors = [line for line in lines if "error: " in line]
     return (errors[:1] or lines[-1:] or [""])[0]

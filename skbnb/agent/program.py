@@ -108,7 +108,7 @@ class Program:
             return self._bcc.BPF(text=text, cflags=flags)
         except Exception as error:
             raise ProbeError(
-                f"does not compile: {messages.last_error() or error}"
+                f"does not compile: {messages.take_error() or error}"
             ) from error
 
     def _load(self, function: str) -> None:
