@@ -32,8 +32,8 @@ __all__ = ["Selection", "Trace", "load"]
 
 Fields = dict[str, npt.NDArray[Any]]
 
-# A batch of records that fits the CPU's cache.
-_BATCH = 1 << 22
+# Records that fit a CPU's own cache while each of their members is taken out.
+_BATCH = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,18 +280,23 @@ def load(path: str | FilePath) -> Trace:
 # ------------------------------------------------------------------ records to columns
 
 
-def _batches(payloads: Sequence[bytes]) -> Iterator[bytes]:
-    # Frames of a quiet trace hold a record or two each: join them.
+def _batches(payloads: Sequence[bytes], stride: int) -> Iterator[bytes | memoryview]:
+    # Frames of a quiet trace hold a record or two each: join them. Those of a busy one
+    # hold thousands: cut them.
     batch: list[bytes] = []
     size = 0
+    most = _BATCH // stride * stride
     for payload in payloads:
-        batch.append(payload)
-        size += len(payload)
-        if size >= _BATCH:
-            yield b"".join(batch) if len(batch) > 1 else payload
+        if size + len(payload) > most:
+            yield b"".join(batch)
             batch, size = [], 0
-    if batch:
-        yield b"".join(batch)
+        if len(payload) <= most:
+            batch.append(payload)
+            size += len(payload)
+            continue
+        view = memoryview(payload)
+        yield from (view[i : i + most] for i in range(0, len(view), most))
+    yield b"".join(batch)
 
 
 def _extract(payloads: Sequence[bytes], stride: int, offset: int) -> Fields:
@@ -303,7 +308,7 @@ def _extract(payloads: Sequence[bytes], stride: int, offset: int) -> Fields:
     names = [name for name in RECORD.names or () if name != "pad"]
     fields: Fields = {name: np.empty(total, RECORD[name]) for name in names}
     done = 0
-    for batch in _batches(payloads):
+    for batch in _batches(payloads, stride):
         count = len(batch) // stride
         if not count:
             continue
@@ -437,7 +442,10 @@ def _categorical(
         dict.fromkeys(t for t, u in zip(texts, used, strict=True) if u)
     )
     number = {text: i for i, text in enumerate(wanted)}
-    table = np.array([number.get(text, -1) for text in texts] + [-1], dtype="i8")
+    table = np.array(
+        [number.get(text, -1) for text in texts] + [-1],
+        dtype=np.min_scalar_type(-len(wanted) - 1),
+    )
     return pd.Categorical.from_codes(
         table[codes], categories=pd.Index(wanted, dtype="str")
     )
@@ -446,28 +454,41 @@ def _categorical(
 def _factorize_bytes(
     values: npt.NDArray[Any],
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    # Sixteen bytes are two integers; factorizing those is exact and ten times as fast.
+    """Codes of sixteen bytes each, and the first row of each code."""
+    # They are two integers; factorizing those is exact and ten times as fast.
     halves = values.view("<u8").reshape(-1, 2)
-    low, _ = pd.factorize(np.ascontiguousarray(halves[:, 0]))
-    high, highs = pd.factorize(np.ascontiguousarray(halves[:, 1]))
-    return _combine(low, high, len(highs))
+    codes = _codes(np.ascontiguousarray(halves[:, 0]))
+    # All zeros where names are short and addresses IPv4.
+    if halves[:, 1].any():
+        codes = _codes_of_pairs(codes, _codes(np.ascontiguousarray(halves[:, 1])))
+    return codes, _firsts(codes)
 
 
 def _factorize_address(
     fields: Fields, field: str
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    codes, _ = _factorize_bytes(fields[field])
-    return _combine(codes, fields["family"], 256)
+    codes, firsts = _factorize_bytes(fields[field])
+    family = fields["family"]
+    if (family == family[:1]).all():
+        return codes, firsts
+    codes = _codes_of_pairs(codes, family)
+    return codes, _firsts(codes)
 
 
-def _combine(
-    left: npt.NDArray[Any], right: npt.NDArray[Any], rights: int
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Codes of pairs, and the first row of each."""
-    codes, uniques = pd.factorize(left.astype("i8") * max(rights, 1) + right)
-    firsts = np.empty(len(uniques), dtype="i8")
-    firsts[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
-    return codes, firsts
+def _codes(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers of the distinct values, from 0 as they appear."""
+    return pd.factorize(values)[0]
+
+
+def _codes_of_pairs(
+    left: npt.NDArray[Any], right: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
+    return _codes(left * (int(right.max(initial=0)) + 1) + right)
+
+
+def _firsts(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    highest = np.maximum.accumulate(codes)
+    return np.searchsorted(highest, np.arange(highest[-1] + 1 if len(codes) else 0))
 
 
 # ------------------------------------------------------------------ values to text

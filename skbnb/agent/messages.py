@@ -27,7 +27,7 @@ def take() -> str:
 
 
 def take_error() -> str:
-    """Of what was printed, the first error of clang's, else the last line; or nothing."""
+    """Of what was printed: clang's first error, else the last line, else nothing."""
     lines = [line.strip() for line in take().split("\n") if line.strip()]
     errors = [line for line in lines if "error: " in line]
     return (errors[:1] or lines[-1:] or [""])[0]
