@@ -6,6 +6,9 @@
  * skb_layout.h), so nothing here depends on one kernel's headers. No loops over user data,
  * no helper that sleeps; a read that fails leaves its member absent.
  */
+#ifndef SKB_COMMON_H
+#define SKB_COMMON_H
+
 #include "skb_layout.h"
 #include "skb_event.h"
 
@@ -158,7 +161,7 @@ struct skb_copy {
 #define cloned_of(copy) SKB_BITS(copy, SKB_CLONED_BYTE, SKB_CLONED_BIT, 1)
 
 /* enum in include/linux/skbuff.h */
-#define FCLONE_UNAVAILABLE 0
+#define FCLONE_ORIG 1
 #define FCLONE_CLONE 2
 
 static __always_inline u16 swap16(u16 x)
@@ -256,3 +259,5 @@ static __always_inline void fill_packet(struct skb_event *e, struct skb_copy *sk
 	else if (e->ethertype == 0x86dd)
 		fill_ipv6(e, header, room);
 }
+
+#endif

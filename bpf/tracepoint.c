@@ -2,13 +2,13 @@
 /*
  * Every skb_clone() call without kprobes and without fentry.
  *
- * Attaches to raw tracepoints: kmem_cache_alloc, net_dev_queue, netif_receive_skb,
- * skb_copy_datagram_iovec, consume_skb, kfree_skb (and, in skb_common.h, two of the scheduler).
+ * Attaches to raw tracepoints: kmem_cache_alloc, net_dev_queue, consume_skb, kfree_skb, and those
+ * of skb_sighting.h and skb_common.h.
  *
  * Emits: skb_clone() has two ways out (net/core/skbuff.c).
  * - slab: it calls kmem_cache_alloc(), whose tracepoint gives the call site; a call site inside
  *   skb_clone() is a clone, and a NULL result a failed one. The clone is not filled yet: what it
- *   carries comes from a sighting, the next tracepoint that the same address passes.
+ *   carries comes from a sighting (skb_sighting.h).
  * - fast: TCP's packets come in pairs and the clone is the second half (SKB_FCLONE_CLONE). It next
  *   passes net_dev_queue, in the same call chain, or is freed before that. Only
  *   __tcp_transmit_skb() sets the destructor tcp_wfree(), on the clone it just made, so the
@@ -25,14 +25,13 @@
  * Cost: a compare per slab allocation, one read of the sk_buff per packet queued, received,
  * copied to user space or freed.
  */
-#include "skb_common.h"
+#include "skb_sighting.h"
 
 #if !defined(SKB_CLONE_START) || !defined(SKB_CLONE_END)
 #error "the bounds of skb_clone() come from the loader"
 #endif
 
 BPF_TABLE("lru_hash", u64, u64, queued, 65536);		/* fast clone -> its timestamp */
-BPF_TABLE("lru_hash", u64, u64, unfilled, 65536);	/* slab clone -> its count */
 
 #define FRAMES 12
 
@@ -63,11 +62,9 @@ int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	e->path = PATH_SLAB;
 	if (clone) {
-		u64 count = e->count;
-
 		e->clone = clone;
 		e->present |= HAS_CLONE;
-		unfilled.update(&clone, &count);
+		remember(clone, e->count);
 	}
 	caller = caller_from_stack(ctx);
 	if (caller)
@@ -112,49 +109,6 @@ static __always_inline void emit_fast(u64 address, struct skb_copy *skb)
 	submit(e);
 }
 
-/*
- * The first time a slab clone is seen with its headers. `dev_is_valid`: elsewhere skb->dev
- * shares its place with dev_scratch (udp_set_dev_scratch() in net/ipv4/udp.c), and only skb_iif
- * can be trusted. An address whose clone was freed unseen may carry another packet by now; that
- * one is no clone, as its `cloned` bit says.
- */
-static __always_inline void emit_sighting(u64 address, struct skb_copy *skb, bool dev_is_valid)
-{
-	struct skb_event *e;
-	u64 *found, count;
-
-	if (fclone_of(skb) != FCLONE_UNAVAILABLE || !cloned_of(skb))
-		return;
-	found = unfilled.lookup(&address);
-	if (!found)
-		return;
-	count = *found;
-	unfilled.delete(&address);
-	count_one(SIGHTINGS);
-	e = reserve(KIND_SIGHTING, count, SIGHTINGS_LOST);
-	if (!e)
-		return;
-	e->path = PATH_SLAB;
-	e->clone = address;
-	e->present |= HAS_CLONE;
-	e->sk = SKB(skb, u64, SKB_SK);
-	if (e->sk)
-		e->present |= HAS_SK;
-	fill_packet(e, skb);
-	if (dev_is_valid) {
-		fill_device(e, SKB(skb, u64, SKB_DEV));
-	} else if (SKB(skb, u32, SKB_IIF)) {
-		e->ifindex = SKB(skb, u32, SKB_IIF);
-		e->present |= HAS_IFINDEX;
-	}
-	submit(e);
-}
-
-static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
-{
-	return !bpf_probe_read_kernel(skb, sizeof(*skb), (void *)address);
-}
-
 /* net_dev_queue(skb) */
 int on_queue(struct bpf_raw_tracepoint_args *ctx)
 {
@@ -189,25 +143,5 @@ int on_release(struct bpf_raw_tracepoint_args *ctx)
 		queued.delete(&address);
 	else
 		emit_fast(address, &skb);
-	return 0;
-}
-
-/* netif_receive_skb(skb) */
-int on_receive(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct skb_copy skb;
-
-	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx->args[0], &skb, true);
-	return 0;
-}
-
-/* skb_copy_datagram_iovec(skb, len) */
-int on_copy_to_user(struct bpf_raw_tracepoint_args *ctx)
-{
-	struct skb_copy skb;
-
-	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx->args[0], &skb, false);
 	return 0;
 }
