@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 import weakref
 import zipfile
 from pathlib import Path
@@ -331,7 +332,16 @@ def agent_archive() -> Path:
             f"cannot write the agent to {cache}: {error.strerror}",
             "Set XDG_CACHE_HOME to a folder that can be written.",
         ) from None
+    _remove_old(cache, path)
     return path
+
+
+def _remove_old(cache: Path, current: Path) -> None:
+    # Of other versions; one that was made today may be in use.
+    for path in cache.glob("agent-*.pyz"):
+        with contextlib.suppress(OSError):
+            if path != current and time.time() - path.stat().st_mtime > 86400:
+                path.unlink()
 
 
 def _archive_content() -> bytes:
