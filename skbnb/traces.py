@@ -32,8 +32,8 @@ __all__ = ["Selection", "Trace", "load"]
 
 Fields = dict[str, npt.NDArray[Any]]
 
-# Records that fit a CPU's own cache while each of their members is taken out.
-_BATCH = 1 << 19
+# Bytes of records that are worth the copy into one piece.
+_BATCH = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,23 +280,18 @@ def load(path: str | FilePath) -> Trace:
 # ------------------------------------------------------------------ records to columns
 
 
-def _batches(payloads: Sequence[bytes], stride: int) -> Iterator[bytes | memoryview]:
+def _batches(payloads: Sequence[bytes]) -> Iterator[bytes]:
     # Frames of a quiet trace hold a record or two each: join them. Those of a busy one
-    # hold thousands: cut them.
+    # hold thousands: leave them as they are.
     batch: list[bytes] = []
     size = 0
-    most = _BATCH // stride * stride
     for payload in payloads:
-        if size + len(payload) > most:
-            yield b"".join(batch)
+        if batch and size + len(payload) > _BATCH:
+            yield b"".join(batch) if len(batch) > 1 else batch[0]
             batch, size = [], 0
-        if len(payload) <= most:
-            batch.append(payload)
-            size += len(payload)
-            continue
-        view = memoryview(payload)
-        yield from (view[i : i + most] for i in range(0, len(view), most))
-    yield b"".join(batch)
+        batch.append(payload)
+        size += len(payload)
+    yield b"".join(batch) if len(batch) != 1 else batch[0]
 
 
 def _extract(payloads: Sequence[bytes], stride: int, offset: int) -> Fields:
@@ -308,7 +303,7 @@ def _extract(payloads: Sequence[bytes], stride: int, offset: int) -> Fields:
     names = [name for name in RECORD.names or () if name != "pad"]
     fields: Fields = {name: np.empty(total, RECORD[name]) for name in names}
     done = 0
-    for batch in _batches(payloads, stride):
+    for batch in _batches(payloads):
         count = len(batch) // stride
         if not count:
             continue
@@ -436,10 +431,10 @@ def _categorical(
 ) -> pd.Categorical:
     # Different values can have one text (two addresses in one function), and values
     # that are absent everywhere have none: number the texts that are used.
-    used = np.zeros(len(texts), bool)
-    used[codes[codes >= 0]] = True
+    used = np.zeros(len(texts) + 1, bool)
+    used[codes] = True  # what is absent, -1, is the last
     wanted: list[str] = list(fixed or []) or list(
-        dict.fromkeys(t for t, u in zip(texts, used, strict=True) if u)
+        dict.fromkeys(t for t, u in zip(texts, used[:-1], strict=True) if u)
     )
     number = {text: i for i, text in enumerate(wanted)}
     table = np.array(

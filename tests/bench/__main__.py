@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure, print a table per question, and write ``build/bench.json``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.bench import capture, cell
+from tests.bench.measures import Line, machine, table
+
+OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
+
+
+def main() -> int:
+    """Run the benchmark; 1 if a goal is missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="under a minute; judges ratios only"
+    )
+    quick = parser.parse_args().quick
+    if os.geteuid() != 0:
+        parser.error("it traces this machine's kernel: run it as root")
+    os.environ.pop("SKBNB_AGENT", None)
+    began = time.monotonic()
+    print(machine(), flush=True)
+    found = [*measure_capture(quick), *measure_cell(quick)]
+    missed = [line.what for line in found if line.met is False]
+    print(f"\n{time.monotonic() - began:.0f} s; goals missed: {len(missed)}")
+    OUTPUT.parent.mkdir(exist_ok=True)
+    content = {
+        "machine": machine(),
+        "quick": quick,
+        "units": "ratios, events/s and seconds",
+        "measures": [line.json() for line in found],
+    }
+    OUTPUT.write_text(json.dumps(content, indent=2) + "\n")
+    return 1 if missed else 0
+
+
+def measure_capture(quick: bool) -> list[Line]:
+    """Measure and print how fast events are captured."""
+    names = ("skbnb", "bcc") if quick else ("skbnb", "bcc", "bcc-four")
+    rounds, seconds = (2, 0.7) if quick else (5, 1.5)
+    trials = capture.run(names, rounds, seconds)
+    real = [capture.real_load(2_000 if quick else 8_000) for _ in range(rounds)]
+    lines = [*capture.ratios(trials), *capture.rates(trials, real)]
+    notes = capture.notes(trials, real)
+    show(f"Events a second, none lost ({rounds} rounds, in turn)", lines, notes)
+    return lines
+
+
+def measure_cell(quick: bool) -> list[Line]:
+    """Measure and print what tracing adds to a cell."""
+    rounds, kernels = (5, 2) if quick else (20, 5)
+    lines = cell.run(rounds, kernels, judged=not quick)
+    show("What %%skbclone adds to an empty cell", lines, ())
+    return lines
+
+
+def show(title: str, lines: Sequence[Line], notes: Sequence[str]) -> None:
+    """Print a table."""
+    print(f"\n{table(title, lines, notes)}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
