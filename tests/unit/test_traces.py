@@ -183,6 +183,13 @@ def test_a_sighting_fills_its_clone_and_is_no_row() -> None:
     assert frame.attrs["skbnb"]["captured"] == 3
 
 
+def test_a_sighting_does_not_take_away_what_the_call_knew() -> None:
+    known = slab(1, present=int(~Has(0)), dev=b"eth0", netns=5, len=1, sport=1)
+    has = int(Has.CLONE | Has.LEN)
+    row = events(known, sighting(1, present=has, len=99, sport=0), calls=1).iloc[0]
+    assert (row["len"], row["dev"], row["netns"], row["sport"]) == (99, "eth0", 5, 1)
+
+
 def test_only_sightings_are_no_rows() -> None:
     assert events(sighting(1), calls=0).empty
 
@@ -355,9 +362,10 @@ def test_events_without_a_beginning() -> None:
         _ = Trace([Frame(Kind.EVENTS, record()), control(Kind.STATS, **stats())]).events
 
 
-def test_a_kind_from_the_future() -> None:
-    with pytest.raises(StreamError, match="unknown kind"):
-        events(record(kind=99))
+@pytest.mark.parametrize("name", ["kind", "path", "scope"])
+def test_a_record_from_the_future(name: str) -> None:
+    with pytest.raises(StreamError, match=f"unknown {name}"):
+        events(record(**{name: 99}))
 
 
 @pytest.mark.parametrize("name", ["calls", "lost", "limited", "began", "ended"])
