@@ -12,8 +12,8 @@
 #include "skb_layout.h"
 #include "skb_event.h"
 
-#if !defined(RING_PAGES) || !defined(SKB_SIZE)
-#error "RING_PAGES and the layout of struct sk_buff come from the loader"
+#if !defined(RING_PAGES) || !defined(SKB_SIZE) || !defined(SKB_CLONE_START)
+#error "the ring's size, the kernel's layout and the bounds of skb_clone() come from the loader"
 #endif
 
 /* ------------------------------------------------------------------ accounting */
@@ -26,6 +26,8 @@ enum counter {
 	SIGHTINGS,		/* sightings seen */
 	SIGHTINGS_LOST,		/* of these, no record: the ring was full */
 	TASKS_LOST,		/* tasks whose scope could not be kept: the table was full */
+	ENTERED,		/* kprobe: entries into skb_clone() */
+	RETURNED,		/* kprobe: returns from it */
 	COUNTERS,
 };
 

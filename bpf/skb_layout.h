@@ -8,6 +8,7 @@
 #include <linux/sched.h>
 #include <linux/skbuff.h>
 #include <net/net_namespace.h>
+#include <net/tcp.h>
 
 #define SKB_SIZE sizeof(struct sk_buff)
 #define SKB_LEN offsetof(struct sk_buff, len)
@@ -21,6 +22,9 @@
 #define SKB_DEV offsetof(struct sk_buff, dev)
 #define SKB_IIF offsetof(struct sk_buff, skb_iif)
 #define SKB_DESTRUCTOR offsetof(struct sk_buff, destructor)
+#define SKB_CB offsetof(struct sk_buff, cb)
+#define TCP_CB_SEQ offsetof(struct tcp_skb_cb, seq)
+#define TCP_CB_FLAGS offsetof(struct tcp_skb_cb, tcp_flags)
 /* cloned:1, nohdr:1, fclone:2 share the byte that CLONED_OFFSET marks. */
 #define SKB_CLONED_BYTE offsetof(struct sk_buff, __cloned_offset)
 #define SKB_CLONED_BIT 0

@@ -27,10 +27,6 @@
  */
 #include "skb_sighting.h"
 
-#if !defined(SKB_CLONE_START) || !defined(SKB_CLONE_END)
-#error "the bounds of skb_clone() come from the loader"
-#endif
-
 BPF_TABLE("lru_hash", u64, u64, queued, 65536);		/* fast clone -> its timestamp */
 
 #define FRAMES 12

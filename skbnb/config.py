@@ -25,7 +25,7 @@ __all__ = [
 
 MAX_LINE = 64 << 10
 
-PROBES = ("auto", "tracepoint")
+PROBES = ("auto", "fentry", "kprobe", "tracepoint")
 SCOPES = ("cell", "notebook", "all")
 
 _U32 = (1 << 32) - 1

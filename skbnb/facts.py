@@ -42,6 +42,7 @@ class Facts:
     failed: int | None = None
     sightings_lost: int | None = None
     tasks_lost: int | None = None
+    missed: int | None = None
     others: dict[str, int] = field(default_factory=dict)
     filters: str = ""
     duration: float | None = None

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "Tracing", "last_trace", "shut_down", "trace", "warm_up"]
 
 # Seconds without a frame, while one is due, before the agent is given up.
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Session:

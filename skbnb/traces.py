@@ -217,6 +217,7 @@ class Trace:
             "failed": stats.get("failed"),
             "sightings_lost": stats.get("sightings_lost"),
             "tasks_lost": stats.get("tasks_lost"),
+            "missed": stats.get("missed"),
             "max_events": hello.get("max_events"),
             "max_seconds": hello.get("max_seconds"),
             "duration": (stats["ended"] - stats["began"]) / 1e9 if known else None,

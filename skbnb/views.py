@@ -115,6 +115,11 @@ def _sightings(facts: Facts) -> str:
     return f"{counted(lost, 'clone')} without addresses: ring full" if lost else ""
 
 
+def _missed(facts: Facts) -> str:
+    missed = facts.missed
+    return f"WARNING: {missed:,} missed: too many calls under way" if missed else ""
+
+
 def _tasks(facts: Facts) -> str:
     lost = facts.tasks_lost
     return f"WARNING: scope unknown of {counted(lost, 'new task')}" if lost else ""
@@ -139,6 +144,7 @@ _PHRASES: tuple[Callable[[Facts], str], ...] = (
     _stopped,
     _failed,
     _sightings,
+    _missed,
     _tasks,
     _others,
 )

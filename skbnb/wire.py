@@ -89,6 +89,7 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "sightings": int,
         "sightings_lost": int,
         "tasks_lost": int,
+        "missed": int,  # calls whose return the kernel did not report
         "began": int,  # ns, monotonic
         "ended": int,
         "monotonic": int,

@@ -105,6 +105,7 @@ def stats(**changes: Any) -> dict[str, Any]:
         "sightings": 0,
         "sightings_lost": 0,
         "tasks_lost": 0,
+        "missed": 0,
         "began": 1_000,
         "ended": 1_000_001_000,
         "monotonic": 1_000,

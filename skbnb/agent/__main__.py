@@ -9,7 +9,6 @@ program text from anyone.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pkgutil
 import select
@@ -58,6 +57,7 @@ class Agent:
         self._frames = frames
         self._pending = b""
         self._programs: dict[tuple[str, int], Program] = {}
+        self._refused: dict[str, ProbeError] = {}
         self._trace: Running | None = None
         self._poll = select.epoll()
         self._poll.register(requests, select.EPOLLIN)
@@ -110,9 +110,15 @@ class Agent:
         return bool(data)
 
     def _preload(self) -> None:
-        # What goes wrong here goes wrong again, and is reported, at the first start.
-        with contextlib.suppress(SkbnbError):
-            self._program(PROBES[0], Config.ring_mib)
+        # What goes wrong here, but for a probe, goes wrong again at the first start.
+        for probe in PROBES:
+            try:
+                self._program(probe, Config.ring_mib).try_out()
+                return
+            except ProbeError as error:
+                self._refused[probe.name] = error
+            except SkbnbError:
+                return
 
     def _program(self, probe: Probe, ring_mib: int) -> Program:
         key = probe.name, ring_mib
@@ -123,8 +129,10 @@ class Agent:
     def _start(self, config: Config) -> None:
         if self._trace:
             raise RequestError("a start while a trace is running")
-        refused: dict[str, ProbeError] = {}
+        refused = dict(self._refused) if config.probe == "auto" else {}
         for probe in candidates(config.probe):
+            if probe.name in refused:
+                continue
             try:
                 program = self._program(probe, config.ring_mib)
                 before = program.attach(config)
@@ -178,8 +186,17 @@ class Agent:
             pass
         after = trace.program.counters()
         counts = {name: after[name] - trace.before[name] for name in after}
+        # A call under way while the probe is attached or detached may be half seen.
+        missed = max(0, counts.pop("entered") - counts.pop("returned"))
         self._send(Kind.SYMBOLS, functions=trace.program.functions())
-        self._send(Kind.STATS, **counts, began=trace.began, ended=stopped, **clock())
+        self._send(
+            Kind.STATS,
+            **counts,
+            missed=missed,
+            began=trace.began,
+            ended=stopped,
+            **clock(),
+        )
         self._send(Kind.END, why=why)
 
     # ---------------------------------------------------------------- frames
@@ -207,7 +224,7 @@ class Agent:
 
 def _no_probe(refused: dict[str, ProbeError]) -> ProbeError:
     reasons = "; ".join(f"{name}: {error.args[0]}" for name, error in refused.items())
-    hints = {error.hint for error in refused.values()}
+    hints = {error.hint for error in refused.values()} - {ProbeError.hint}
     return ProbeError(
         f"no probe works on this kernel ({reasons})",
         hints.pop() if len(hints) == 1 else None,

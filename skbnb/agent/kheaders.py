@@ -28,6 +28,21 @@ typedef __u32 gfp_t; typedef int pid_t;
 
 _LOG2 = "#define roundup_pow_of_two(n) (1UL << (64 - __builtin_clzl((n) - 1)))\n"
 
+# As in arch/*/include/asm/ptrace.h; what a kprobe is given.
+_PTRACE = """
+#pragma once
+#if defined(__x86_64__)
+struct pt_regs {{
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8;
+	unsigned long ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+}};
+#elif defined(__aarch64__)
+struct pt_regs {{
+	unsigned long long regs[31], sp, pc, pstate;
+}};
+#endif
+"""
+
 HEADERS = {
     "asm/page.h": "#define PAGE_SIZE {page_size}\n",
     "linux/kconfig.h": "#pragma once\n#define CONFIG_BPF_SYSCALL 1\n",
@@ -41,7 +56,7 @@ HEADERS = {
     "uapi/linux/bpf_common.h": '#include "/usr/include/linux/bpf_common.h"\n',
     "uapi/linux/bpf.h": "",
     "uapi/linux/if_packet.h": "",
-    "uapi/linux/ptrace.h": "",
+    "uapi/linux/ptrace.h": _PTRACE,
 }
 
 

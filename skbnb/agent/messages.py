@@ -27,7 +27,11 @@ def take() -> str:
 
 
 def take_error() -> str:
-    """Of what was printed: clang's first error, else the last line, else nothing."""
-    lines = [line.strip() for line in take().split("\n") if line.strip()]
+    """Of what was printed: clang's first error, else the last line, else nothing.
+
+    The verifier's last line is the one before its statistics.
+    """
+    lines = [line.strip() for line in take().split("\n")]
+    lines = [line for line in lines if line and not line.startswith("processed ")]
     errors = [line for line in lines if "error: " in line]
     return (errors[:1] or lines[-1:] or [""])[0]

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
-from ..errors import ProbeError
-from .symbols import Symbols
+from .attach import Attachment
 
 
 class Probe(NamedTuple):
@@ -18,58 +17,79 @@ class Probe(NamedTuple):
         As in ``--probe``.
     source
         Its file in ``bpf/``.
-    tracepoints
-        (raw tracepoint, C function) to attach, in order.
-    constants
-        Gives its own compiler flags from the kernel's symbols; raises ProbeError with
-        the reason where the kernel lacks what it needs.
+    needs
+        (kernel symbol, what the kernel lacks without it): not tried in vain.
+    trial
+        A small file of ``bpf/`` that must load first; empty for none.
+    attachments
+        What it attaches, in order.
     coverage
         Which clones it cannot see, as half a sentence after "misses"; empty for none.
     """
 
     name: str
     source: str
-    tracepoints: tuple[tuple[str, str], ...]
-    constants: Callable[[Symbols], list[str]]
+    needs: tuple[tuple[str, str], ...]
+    trial: str
+    attachments: tuple[Attachment, ...]
     coverage: str
 
 
-def _tracepoint_constants(symbols: Symbols) -> list[str]:
-    clone = symbols.bounds("skb_clone")
-    if clone is None:
-        raise ProbeError("the kernel's symbol table has no skb_clone()")
-    constants = {"SKB_CLONE_START": clone.start, "SKB_CLONE_END": clone.end}
-    for name, symbol in (
-        ("TCP_WFREE", "tcp_wfree"),
-        ("TCP_TRANSMIT_SKB", "__tcp_transmit_skb"),
-    ):
-        bounds = symbols.bounds(symbol)
-        if bounds:
-            constants[name] = bounds.start
-    return [f"-D{name}={value}ULL" for name, value in constants.items()]
+def _raw(target: str, function: str) -> Attachment:
+    return Attachment("raw_tracepoint", target, function)
 
+
+# Where a clone is seen again: bpf/skb_sighting.h.
+_SIGHTINGS = (
+    _raw("net_dev_queue", "on_queue"),
+    _raw("netif_receive_skb", "on_receive"),
+    _raw("skb_copy_datagram_iovec", "on_copy_to_user"),
+    _raw("consume_skb", "on_release"),
+    _raw("kfree_skb", "on_release"),
+)
+
+# Follow new tasks: bpf/skb_common.h. Attached before any probe.
+FOLLOW_TASKS = (
+    _raw("sched_process_fork", "on_fork"),
+    _raw("sched_process_free", "on_free"),
+)
 
 PROBES = (
     Probe(
+        name="fentry",
+        source="fentry.c",
+        needs=(("bpf_trampoline_link_prog", "the kernel has no BPF trampolines"),),
+        trial="fentry_trial.c",
+        attachments=(
+            *_SIGHTINGS,
+            Attachment("fentry", "__tcp_transmit_skb", ""),
+            Attachment("fexit", "skb_clone", ""),
+        ),
+        coverage="",
+    ),
+    Probe(
+        name="kprobe",
+        source="kprobe.c",
+        needs=(("register_kprobe", "the kernel has no kprobes"),),
+        trial="",
+        attachments=(
+            *_SIGHTINGS,
+            Attachment("kprobe", "__tcp_transmit_skb", "on_transmit"),
+            # The kernel runs the handlers of one address newest first, and the
+            # kretprobe's takes the return address away that the kprobe reads.
+            Attachment("kretprobe", "skb_clone", "on_clone_return"),
+            Attachment("kprobe", "skb_clone", "on_clone_entry"),
+        ),
+        coverage="",
+    ),
+    Probe(
         name="tracepoint",
         source="tracepoint.c",
-        tracepoints=(
-            ("net_dev_queue", "on_queue"),
-            ("netif_receive_skb", "on_receive"),
-            ("skb_copy_datagram_iovec", "on_copy_to_user"),
-            ("consume_skb", "on_release"),
-            ("kfree_skb", "on_release"),
-            ("kmem_cache_alloc", "on_alloc"),
-        ),
-        constants=_tracepoint_constants,
+        needs=(),
+        trial="",
+        attachments=(*_SIGHTINGS, _raw("kmem_cache_alloc", "on_alloc")),
         coverage="fast clones of protocols other than TCP (TIPC)",
     ),
-)
-
-# Follow new tasks; attached before any of the above.
-SCOPE_TRACEPOINTS = (
-    ("sched_process_fork", "on_fork"),
-    ("sched_process_free", "on_free"),
 )
 
 

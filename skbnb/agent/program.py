@@ -16,9 +16,10 @@ from ..config import Config
 from ..errors import BccError, LayoutError, ProbeError
 from ..wire import RECORD_SIZE
 from . import kheaders, layout, messages, scope
-from .probes import SCOPE_TRACEPOINTS, Probe
+from .attach import KINDS, Attachment
+from .probes import FOLLOW_TASKS, Probe
 from .ring import Ring
-from .symbols import Symbols
+from .symbols import Symbols, kernel_symbols
 
 # enum counter of bpf/skb_common.h, in order.
 COUNTERS = (
@@ -29,6 +30,8 @@ COUNTERS = (
     "sightings",
     "sightings_lost",
     "tasks_lost",
+    "entered",
+    "returned",
 )
 
 _NO_LIMIT = (1 << 64) - 1
@@ -74,15 +77,21 @@ class Program:
         size = ring_mib << 20
         flags = [
             f"-DRING_PAGES={size // mmap.PAGESIZE}",
-            *probe.constants(Symbols()),
+            *_symbol_flags(probe, kernel_symbols()),
             *kheaders.user_include_flags(),
             "-Wno-everything",
         ]
+        if probe.trial:
+            # BCC keeps the maps of what fails to load, and ours are large.
+            self._compile(read_source(probe.trial), flags).cleanup()
         self._bpf = self._compile(expand(probe.source, read_source), flags)
-        self._attached: list[str] = []
-        self._attach_points = SCOPE_TRACEPOINTS + probe.tracepoints
-        for _, function in self._attach_points:
-            self._load(function)
+        # What BCC attaches on its own account while it compiles.
+        self._attached = [
+            a for a in probe.attachments if not KINDS[a.kind].program_type
+        ]
+        self.detach()
+        for attachment in FOLLOW_TASKS + probe.attachments:
+            self._load(attachment)
         self.ring = Ring(self._bpf[b"ring"].map_fd, size, RECORD_SIZE)
         self._settings = self._bpf[b"settings"]
         self._counters = self._bpf[b"counters"]
@@ -107,13 +116,17 @@ class Program:
         try:
             return self._bcc.BPF(text=text, cflags=flags)
         except Exception as error:
-            raise ProbeError(
-                f"does not compile: {messages.take_error() or error}"
-            ) from error
+            said = messages.take_error() or str(error)
+            raise ProbeError(f"does not load: {said}") from error
 
-    def _load(self, function: str) -> None:
+    def _load(self, attachment: Attachment) -> None:
+        program_type = KINDS[attachment.kind].program_type
+        if program_type is None:
+            return
         try:
-            self._bpf.load_func(function.encode(), self._bcc.BPF.RAW_TRACEPOINT)
+            self._bpf.load_func(
+                attachment.function.encode(), getattr(self._bcc.BPF, program_type)
+            )
         except Exception as error:
             raise ProbeError(f"does not load: {error}") from error
 
@@ -132,12 +145,26 @@ class Program:
         self.ring.skip()
         try:
             self._follow(config)
-            for tracepoint, function in self.probe.tracepoints:
-                self._attach(tracepoint, function)
+            for attachment in self.probe.attachments:
+                self._attach(attachment)
         except BaseException:
             self.detach()
             raise
         return before
+
+    def try_out(self) -> None:
+        """Attach the probe and detach it.
+
+        Raises
+        ------
+        ProbeError
+            With the reason why it cannot be.
+        """
+        try:
+            for attachment in self.probe.attachments:
+                self._attach(attachment)
+        finally:
+            self.detach()
 
     def _wakeup_mask(self) -> int:
         # Wake the reader when about an eighth of the ring has filled: 2 ** n calls,
@@ -151,8 +178,8 @@ class Program:
         # is missed by both, one made after the update is followed in the kernel.
         tasks = self._bpf[b"tasks"]
         tasks.clear()
-        for tracepoint, function in SCOPE_TRACEPOINTS:
-            self._attach(tracepoint, function)
+        for attachment in FOLLOW_TASKS:
+            self._attach(attachment)
         known: set[int] = set()
         while True:
             seeds = scope.seeds(config.cell_tid, config.notebook_pid)
@@ -163,17 +190,19 @@ class Program:
                 tasks[ctypes.c_uint32(tid)] = ctypes.c_uint8(seeds[tid])
             known |= fresh
 
-    def _attach(self, tracepoint: str, function: str) -> None:
+    def _attach(self, attachment: Attachment) -> None:
+        kind, target, function = attachment
         try:
-            self._bpf.attach_raw_tracepoint(tracepoint.encode(), function.encode())
+            KINDS[kind].attach(self._bpf, target.encode(), function.encode())
         except Exception as error:
-            raise ProbeError(f"does not attach to {tracepoint}: {error}") from error
-        self._attached.append(tracepoint)
+            raise ProbeError(f"does not attach to {target}: {error}") from error
+        self._attached.append(attachment)
 
     def detach(self) -> None:
-        """Detach whatever is attached, the clones' tracepoints first."""
+        """Detach whatever is attached, the clones' own programs first."""
         while self._attached:
-            self._bpf.detach_raw_tracepoint(self._attached.pop().encode())
+            kind, target, function = self._attached.pop()
+            KINDS[kind].detach(self._bpf, target.encode(), function.encode())
 
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""
@@ -187,6 +216,24 @@ class Program:
             if symbol != "[unknown]":
                 named[f"{address.value:#x}"] = symbol
         return named
+
+
+def _symbol_flags(probe: Probe, symbols: Symbols) -> list[str]:
+    for symbol, lack in probe.needs:
+        if symbols.bounds(symbol) is None:
+            raise ProbeError(lack)
+    clone = symbols.bounds("skb_clone")
+    if clone is None:
+        raise ProbeError("the kernel's symbol table has no skb_clone()")
+    constants = {"SKB_CLONE_START": clone.start, "SKB_CLONE_END": clone.end}
+    for name, symbol in (
+        ("TCP_WFREE", "tcp_wfree"),
+        ("TCP_TRANSMIT_SKB", "__tcp_transmit_skb"),
+    ):
+        bounds = symbols.bounds(symbol)
+        if bounds:
+            constants[name] = bounds.start
+    return [f"-D{name}={value}ULL" for name, value in constants.items()]
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
@@ -22,8 +23,14 @@ class Bounds(NamedTuple):
     end: int
 
 
+@functools.lru_cache(maxsize=1)
+def kernel_symbols() -> Symbols:
+    """The table, read once: the functions of the kernel proper do not move."""
+    return Symbols()
+
+
 class Symbols:
-    """The kernel's symbol table as it is now (5 MB of text; reading it takes 50 ms)."""
+    """The kernel's symbol table (5 MB of text and more; reading it takes 50 ms)."""
 
     def __init__(self) -> None:
         with open(KALLSYMS, "rb") as file:
@@ -31,10 +38,7 @@ class Symbols:
 
     def bounds(self, name: str) -> Bounds | None:
         """Where a function lies, also one with a suffix as ``.isra.0``; else None."""
-        pattern = (
-            rb"^([0-9a-f]+) [tT] %s(?:\.(?:isra|constprop)\.\d+)*\n" % name.encode()
-        )
-        found = re.search(pattern, self._text, re.MULTILINE)
+        found = self._line_of(name.encode())
         if not found:
             return None
         start = int(found.group(1), 16)
@@ -45,6 +49,19 @@ class Symbols:
             )
         end = self._next_address(found.end(), start)
         return Bounds(start, end)
+
+    def _line_of(self, name: bytes) -> re.Match[bytes] | None:
+        # Finding the name first is ten times as fast as a pattern over the whole table.
+        pattern = re.compile(
+            rb"([0-9a-f]+) [tT] %s(?:\.(?:isra|constprop)\.\d+)*\n" % name
+        )
+        at = self._text.find(b" " + name)
+        while at >= 0:
+            found = pattern.match(self._text, self._text.rfind(b"\n", 0, at) + 1)
+            if found:
+                return found
+            at = self._text.find(b" " + name, at + 1)
+        return None
 
     def _next_address(self, position: int, start: int) -> int:
         # Symbols of the kernel proper stand in the order of their addresses; aliases

@@ -27,47 +27,46 @@ sys.path.insert(0, str(CHECKOUT))
 
 
 from skbnb.agent import __main__ as agent  # noqa: E402
+from skbnb.agent.attach import Attachment  # noqa: E402
 from skbnb.agent.probes import Probe  # noqa: E402
 from skbnb.agent.program import Program  # noqa: E402
-from skbnb.agent.symbols import Symbols  # noqa: E402
 from skbnb.config import Config  # noqa: E402
 from tests.bench import load  # noqa: E402
 
 Row = dict[str, Any]
 
 
-def flood_probe(pid: int) -> Probe:
-    """A probe that sees the records that process `pid` asks for."""
-
-    def constants(symbols: Symbols) -> list[str]:
-        caller = symbols.bounds("__tcp_transmit_skb")
-        assert caller
-        return [
-            f"-DTCP_TRANSMIT_SKB={caller.start}ULL",
-            f"-DLOAD_PID={pid}",
-            f"-DLOAD_SYSCALL={load.SYSCALL[os.uname().machine]}",
-            f"-DLOAD_BATCH={load.BATCH}",
-        ]
-
-    return Probe(
-        name="flood",
-        source="flood.c",
-        tracepoints=(("sys_enter", "on_syscall"),),
-        constants=constants,
-        coverage="",
-    )
+FLOOD = Probe(
+    name="flood",
+    source="flood.c",
+    needs=(),
+    trial="",
+    attachments=(Attachment("raw_tracepoint", "sys_enter", "on_syscall"),),
+    coverage="",
+)
 
 
-def read_source(name: str) -> str:
-    """The text of a C file: from beside this one, or of the project."""
-    folder = HERE if (HERE / name).exists() else CHECKOUT / "bpf"
-    return (folder / name).read_text()
+def source_reader(pid: int) -> Callable[[str], str]:
+    """Give a reader of C files, of which flood.c obeys process `pid`."""
+    defined = {
+        "LOAD_PID": pid,
+        "LOAD_SYSCALL": load.SYSCALL[os.uname().machine],
+        "LOAD_BATCH": load.BATCH,
+    }
+
+    def read(name: str) -> str:
+        if name != FLOOD.source:
+            return (CHECKOUT / "bpf" / name).read_text()
+        lines = [f"#define {name} {value}" for name, value in defined.items()]
+        return "\n".join([*lines, (HERE / name).read_text()])
+
+    return read
 
 
-def serve_skbnb(probe: Probe) -> int:
+def serve_skbnb(read_source: Callable[[str], str]) -> int:
     """Be skbnb's agent."""
     with patch.multiple(
-        agent, PROBES=(probe,), candidates=lambda _: (probe,), read_source=read_source
+        agent, PROBES=(FLOOD,), candidates=lambda _: (FLOOD,), read_source=read_source
     ):
         return agent.main()
 
@@ -130,7 +129,9 @@ def event_class() -> type[ctypes.Structure]:
     types = {f"__u{bits}": getattr(ctypes, f"c_uint{bits}") for bits in (8, 16, 32, 64)}
     types["char"] = ctypes.c_char
     members = re.findall(
-        r"^\t(__u\d+|char) (\w+)(?:\[(\d+)\])?;", read_source("skb_event.h"), re.M
+        r"^\t(__u\d+|char) (\w+)(?:\[(\d+)\])?;",
+        (CHECKOUT / "bpf" / "skb_event.h").read_text(),
+        re.M,
     )
     fields = [
         (name, types[kind] * int(length) if length else types[kind])
@@ -139,9 +140,9 @@ def event_class() -> type[ctypes.Structure]:
     return type("Event", (ctypes.Structure,), {"_fields_": fields})
 
 
-def serve_bcc(probe: Probe, row_of: Callable[[Any], Row]) -> int:
+def serve_bcc(read_source: Callable[[str], str], row_of: Callable[[Any], Row]) -> int:
     """Collect rows through BCC's callback, trace by trace."""
-    program = Program(probe, Config.ring_mib, read_source)
+    program = Program(FLOOD, Config.ring_mib, read_source)
     bpf = program._bpf
     rows: list[Row] = []
 
@@ -170,7 +171,7 @@ def serve_bcc(probe: Probe, row_of: Callable[[Any], Row]) -> int:
 
 if __name__ == "__main__":
     way, load_pid = sys.argv[1:]
-    chosen = flood_probe(int(load_pid))
+    reader = source_reader(int(load_pid))
     serve = serve_skbnb if way == "skbnb" else serve_bcc
     rest = () if way == "skbnb" else (CALLBACKS[way],)
-    sys.exit(serve(chosen, *rest))
+    sys.exit(serve(reader, *rest))

@@ -104,7 +104,9 @@ def test_no_probe_attaches_without_the_right_to(agent_run_by: Start) -> None:
     drop = ",".join(f"-{name}" for name in ("sys_admin", "bpf", "perfmon"))
     error = fails(agent_run_by(["setpriv", f"--bounding-set={drop}", AGENT_PYTHON]))
     assert type(error) is ProbeError
-    assert "no probe works on this kernel (tracepoint: " in str(error)
+    assert "no probe works on this kernel (fentry: " in str(error)
+    assert "kprobe: the kernel has no kprobes; " in str(error)
+    assert "tracepoint: does not load: " in str(error)
     assert "Operation not permitted" in str(error)
 
 
@@ -281,5 +283,5 @@ def test_what_clang_prints_does_not_get_into_the_frames(
     mount = f"mount --bind {broken} /usr/include/linux/types.h"
     error = fails(agent_run_by(in_a_namespace(mount)))
     assert type(error) is ProbeError
-    assert "does not compile: " in str(error)
+    assert "does not load: " in str(error)
     assert "broken on purpose" in str(error)

@@ -284,7 +284,7 @@ COMPLETIONS = [
     ("%%skbclone --pr", ["--probe"]),
     ("%%skbclone --max-", ["--max-events", "--max-seconds"]),
     ("%skbclone -q --sc", ["--scope"]),
-    ("%%skbclone --probe ", ["auto", "tracepoint"]),
+    ("%%skbclone --probe ", ["auto", "fentry", "kprobe", "tracepoint"]),
     ("%%skbclone --probe tr", ["tracepoint"]),
     ("%%skbclone -q --scope ", ["cell", "notebook", "all"]),
 ]

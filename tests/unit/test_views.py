@@ -68,6 +68,7 @@ def test_the_receipt_of_a_trace_that_went_well() -> None:
         ),
         ({"sightings_lost": 12}, "12 clones without addresses: ring full"),
         ({"tasks_lost": 1}, "WARNING: scope unknown of 1 new task"),
+        ({"missed": 3}, "WARNING: 3 missed: too many calls under way"),
     ],
 )
 def test_each_phrase_is_there_when_it_is_true_and_only_then(

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every skb_clone() call by fexit: the argument and the result in one program, the cheapest way.
+ *
+ * Attaches to the exit of skb_clone(), the entry of __tcp_transmit_skb(), and the tracepoints of
+ * skb_call.h, skb_sighting.h and skb_common.h.
+ *
+ * Emits: one record per return.
+ *
+ * Cost: a trampoline call per clone, and no walk of the stack.
+ */
+#include "skb_call.h"
+
+/*
+ * Where skb_clone() returns to. The trampoline's frame begins behind the program's context: two
+ * arguments, the result, the saved frame pointer, and above it a return address ("Generated
+ * trampoline stack layout" in arch/x86/net/bpf_jit_comp.c). Where the trampoline was called from
+ * skb_clone()'s first bytes, that address is in skb_clone() and the next one is the caller's;
+ * where it was jumped to, it is the caller's itself.
+ */
+static __always_inline u64 caller_above(u64 *ctx)
+{
+	u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), ctx + 4);
+	if (address >= SKB_CLONE_START && address < SKB_CLONE_END)
+		bpf_probe_read_kernel(&address, sizeof(address), ctx + 5);
+	return address;
+}
+
+KFUNC_PROBE(__tcp_transmit_skb, void *sk, void *skb, void *clone_it)
+{
+	remember_sender((u64)sk, (u64)skb, (u32)(u64)clone_it);
+	return 0;
+}
+
+KRETFUNC_PROBE(skb_clone, void *skb, void *gfp, void *clone)
+{
+	emit_call((u64)skb, (u64)clone, caller_above((u64 *)ctx));
+	return 0;
+}

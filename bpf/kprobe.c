@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every skb_clone() call by kprobe and kretprobe: the classic way.
+ *
+ * Attaches to skb_clone() (entry and return), __tcp_transmit_skb() (entry), and the tracepoints
+ * of skb_call.h, skb_sighting.h and skb_common.h.
+ *
+ * Emits: one record per return. The argument and the caller are kept from entry to return under
+ * the stack pointer, which is the same for both but for the return address and differs between
+ * all calls that are under way, whichever task or interrupt they are in.
+ *
+ * Cannot see: calls whose return the kernel missed, because too many were under way (kretprobes
+ * have a fixed number of slots). They are counted: entered less returned.
+ *
+ * Cost: two breakpoints (or ftrace calls) per clone.
+ */
+#include <uapi/linux/ptrace.h>
+#include "skb_call.h"
+
+struct entry {
+	u64 parent;
+	u64 caller;
+};
+
+BPF_TABLE("lru_hash", u64, struct entry, entries, 4096);
+
+int on_transmit(struct pt_regs *ctx)
+{
+	remember_sender(PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx));
+	return 0;
+}
+
+int on_clone_entry(struct pt_regs *ctx)
+{
+	u64 sp = PT_REGS_SP(ctx);
+	struct entry entry = { .parent = PT_REGS_PARM1(ctx) };
+
+	bpf_probe_read_kernel(&entry.caller, sizeof(entry.caller), (void *)sp);
+	entries.update(&sp, &entry);
+	count_one(ENTERED);
+	return 0;
+}
+
+int on_clone_return(struct pt_regs *ctx)
+{
+	u64 sp = PT_REGS_SP(ctx) - sizeof(u64);
+	struct entry *entry = entries.lookup(&sp);
+
+	count_one(RETURNED);
+	if (!entry)
+		return 0;
+	emit_call(entry->parent, PT_REGS_RC(ctx), entry->caller);
+	entries.delete(&sp);
+	return 0;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One call of skb_clone(), seen with its argument and its result: the worker of the probes that
+ * are attached to the function itself.
+ *
+ * In TCP's transmit path the packet has neither headers nor socket nor device yet (net/ipv4/
+ * tcp_output.c): the socket comes from the companion probe on __tcp_transmit_skb(), flags and
+ * sequence number from TCP_SKB_CB, and the rest from a sighting. Elsewhere the packet that was
+ * cloned has them.
+ */
+#include "skb_sighting.h"
+
+/* Packet that TCP is about to clone and send -> its socket. */
+BPF_TABLE("lru_hash", u64, u64, senders, 16384);
+
+/* __tcp_transmit_skb(sk, skb, clone_it, ...) */
+static __always_inline void remember_sender(u64 sk, u64 skb, int clone_it)
+{
+	if (clone_it)
+		senders.update(&skb, &sk);
+}
+
+static __always_inline void fill_sender(struct skb_event *e, u64 parent, u64 sk)
+{
+	e->sk = sk;
+	e->present |= HAS_SK;
+	if (bpf_probe_read_kernel(&e->seq, 4, (void *)(parent + SKB_CB + TCP_CB_SEQ)) ||
+	    bpf_probe_read_kernel(&e->tcp_flags, 1, (void *)(parent + SKB_CB + TCP_CB_FLAGS)))
+		return;
+	e->present |= HAS_TCP;
+}
+
+/* The socket that is sending this packet, or 0; asked once. */
+static __always_inline u64 take_sender(u64 skb)
+{
+	u64 *found = senders.lookup(&skb), sk;
+
+	if (!found)
+		return 0;
+	sk = *found;
+	senders.delete(&skb);
+	return sk;
+}
+
+static __always_inline void emit_call(u64 parent, u64 clone, u64 caller)
+{
+	u64 sk = take_sender(parent);
+	struct skb_event *e;
+	struct skb_copy skb;
+
+	/* Between reserving and this test Linux 6.1's verifier allows nothing else. */
+	e = reserve_call(clone ? KIND_CLONE : KIND_FAILED);
+	if (!e)
+		return;
+	e->parent = parent;
+	e->present |= HAS_PARENT;
+	if (clone) {
+		e->clone = clone;
+		e->present |= HAS_CLONE;
+		e->path = clone == parent + SKB_SIZE ? PATH_FAST : PATH_SLAB;
+		remember(clone, e->count);
+	}
+	if (caller)
+		set_caller(e, caller);
+	if (sk)
+		fill_sender(e, parent, sk);
+	else if (read_skb(&skb, parent))
+		fill_packet(e, &skb);
+	submit(e);
+}
+
+/* net_dev_queue(skb) */
+int on_queue(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct skb_copy skb;
+
+	if (read_skb(&skb, ctx->args[0]))
+		emit_sighting(ctx->args[0], &skb, true);
+	return 0;
+}
+
+/* consume_skb(skb, ...) and kfree_skb(skb, ...) */
+int on_release(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct skb_copy skb;
+
+	if (read_skb(&skb, ctx->args[0]))
+		emit_sighting(ctx->args[0], &skb, false);
+	return 0;
+}
