@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from . import errors
-    from .session import trace
+    from .notebook import trace
     from .traces import Trace, load
     from .transport import AgentTransport, ReplayTransport
 
@@ -44,13 +44,13 @@ _HOMES = {
     "ReplayTransport": "transport",
     "Trace": "traces",
     "load": "traces",
-    "trace": "session",
+    "trace": "notebook",
 }
 
 
 def __getattr__(name: str) -> object:
     if name == "last":
-        from .session import last_trace
+        from .notebook import last_trace
 
         return last_trace()
     if name == "errors":

@@ -23,9 +23,10 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
-from . import session
+from . import notebook
 from .config import PROBES, SCOPES
 from .errors import OptionError
+from .session import interrupts_held
 
 if TYPE_CHECKING:
     import argparse
@@ -169,7 +170,7 @@ class Run:
     def __init__(self, shell: InteractiveShell, arguments: argparse.Namespace) -> None:
         self._shell = shell
         self._arguments = arguments
-        self._tracing = session.trace(
+        self._tracing = notebook.trace(
             scope=arguments.scope,
             pid=arguments.pid,
             comm=arguments.comm,
@@ -185,12 +186,12 @@ class Run:
 
     def end(self) -> None:
         """Detach, keep and show; an interrupt meanwhile waits until that is done."""
-        with session.interrupts_held():
+        with interrupts_held():
             trace = self._tracing.end()
             if self._arguments.output:
                 self._shell.user_ns[self._arguments.output] = trace.events
             if self._arguments.quiet:
-                session.warn(trace)
+                notebook.warn(trace)
             else:
                 show(trace)
 
@@ -319,7 +320,7 @@ def load(shell: InteractiveShell) -> None:
         shell.register_magics(SkbMagics)
         shell.Completer.custom_matchers.append(complete)
         shell.input_transformers_cleanup.append(transform)
-    session.warm_up()
+    notebook.warm_up()
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -330,4 +331,4 @@ def unload(shell: InteractiveShell) -> None:
     with contextlib.suppress(ValueError):
         shell.Completer.custom_matchers.remove(complete)
         shell.input_transformers_cleanup.remove(transform)
-    session.shut_down()
+    notebook.shut_down()

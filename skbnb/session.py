@@ -1,37 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One tracing run, from attach to detach, and the warm agent behind all of them."""
+"""One tracing run, from attach to detach."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import signal
 import threading
 import time
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO
 
 from .config import Config
-from .errors import (
-    AgentLostError,
-    BusyError,
-    LossWarning,
-    OptionError,
-    SkbnbError,
-    TruncatedWarning,
-)
-from .transport import ReplayTransport, Transport, from_environment
+from .errors import AgentLostError, OptionError
+from .transport import Transport
 from .wire import MAGIC, Frame, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
-    from .traces import Selection, Trace
-
-__all__ = ["Session", "Tracing", "last_trace", "shut_down", "trace", "warm_up"]
+__all__ = ["Session", "interrupts_held"]
 
 # Seconds without a frame, while one is due, before the agent is given up.
 PATIENCE = 120.0
@@ -179,221 +167,3 @@ def _open(path: str | os.PathLike[str]) -> BinaryIO:
         raise OptionError(
             f"cannot write {path}: {error.strerror}", "Choose another file."
         ) from None
-
-
-class Tracing:
-    """A trace of this notebook, as a context manager; made by `trace`."""
-
-    def __init__(
-        self,
-        selection: Selection,
-        config: Config,
-        record: str | os.PathLike[str] | None,
-        transport: Transport | None,
-    ) -> None:
-        self._selection = selection
-        self._config = config
-        self._record = record
-        self._transport = transport
-        self._session: Session | None = None
-
-    def begin(self) -> Trace:
-        """Attach, and give the trace that `end` fills.
-
-        Raises
-        ------
-        BusyError
-            A trace is running in this notebook already.
-        SkbnbError
-            Why it cannot be.
-        """
-        from .traces import Trace
-
-        _notebook.claim(self)
-        try:
-            transport = self._transport or _notebook.transport()
-            self._session = Session(transport, self._config, record=self._record)
-            self._session.start()
-        except BaseException:
-            _notebook.release(self)
-            raise
-        replayed = isinstance(transport, ReplayTransport)
-        source: Literal["live", "recording"] = "recording" if replayed else "live"
-        self.trace = Trace(None, selection=self._selection, source=source)
-        return self.trace
-
-    def end(self) -> Trace:
-        """Detach, fill the trace, and keep it as ``skbnb.last``."""
-        assert self._session
-        with interrupts_held():
-            self._session.stop()
-            self.trace.fill(self._session.frames, self._session.truncated)
-            _notebook.last = self.trace
-            _notebook.release(self)
-        if self._session.complaint:
-            warnings.warn(self._session.complaint, RuntimeWarning, stacklevel=3)
-        return self.trace
-
-    def __enter__(self) -> Trace:
-        return self.begin()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
-        self.end()
-        warn(self.trace)
-
-
-def warn(trace: Trace) -> None:
-    """Say what is missing from a trace that nobody displays."""
-    about = trace.events.attrs["skbnb"]
-    if about["truncated"]:
-        warnings.warn(
-            f"the trace is truncated: {about['truncated']}",
-            TruncatedWarning,
-            stacklevel=3,
-        )
-    if about["lost"]:
-        warnings.warn(
-            f"{about['lost']:,} of {about['calls']:,} clones lost: the ring was full",
-            LossWarning,
-            stacklevel=3,
-        )
-
-
-def trace(
-    *,
-    scope: Literal["cell", "notebook", "all"] | None = None,
-    pid: int | None = None,
-    comm: str | None = None,
-    probe: str = "auto",
-    max_events: int | None = None,
-    max_seconds: float | None = None,
-    ring_mib: int = Config.ring_mib,
-    record: str | os.PathLike[str] | None = None,
-    transport: Transport | None = None,
-) -> Tracing:
-    """Trace what runs inside a ``with`` block.
-
-    Parameters
-    ----------
-    scope, pid, comm
-        Which events `Trace.events` holds, as in `Selection`; all are recorded.
-    probe
-        How skb_clone() is seen; ``auto`` takes the first probe that attaches.
-    max_events
-        Keep at most this many clones of the whole machine, and count the others.
-    max_seconds
-        Stop tracing after this many seconds; the block goes on.
-    ring_mib
-        Size of the ring between kernel and agent in MiB, a power of two.
-    record
-        A file that gets the stream as it comes.
-    transport
-        Where frames come from; by default the notebook's warm agent.
-
-    Returns
-    -------
-    Tracing
-        A context manager that gives a `Trace`, filled when the block ends.
-
-    Raises
-    ------
-    OptionError
-        A value is of no use.
-    """
-    from .traces import Selection
-
-    if pid is not None:
-        check_pid(pid)
-    config = Config(
-        cell_tid=threading.get_native_id(),
-        notebook_pid=os.getpid(),
-        probe=probe,
-        ring_mib=ring_mib,
-        max_events=max_events,
-        max_seconds=max_seconds,
-    )
-    return Tracing(Selection(scope, pid, comm), config, record, transport)
-
-
-def check_pid(pid: int) -> None:
-    """Raise OptionError if no process has this id."""
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return
-    except (ProcessLookupError, OverflowError):
-        raise OptionError(
-            f"no process has the id {pid}", "Look it up with `ps`."
-        ) from None
-
-
-# ------------------------------------------------------ one notebook's agent
-
-
-class _Notebook:
-    """What one Python process has: a transport, the running trace, the last one."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._transport: Transport | None = None
-        self._environment: str | None = None
-        self._running: Tracing | None = None
-        self.last: Trace | None = None
-
-    def claim(self, tracing: Tracing) -> None:
-        with self._lock:
-            if self._running:
-                raise BusyError("a trace is running in this notebook already")
-            self._running = tracing
-
-    def release(self, tracing: Tracing) -> None:
-        with self._lock:
-            if self._running is tracing:
-                self._running = None
-
-    def transport(self) -> Transport:
-        with self._lock:
-            wanted = os.environ.get("SKBNB_AGENT")
-            current = self._transport
-            if current and not (current.usable and wanted == self._environment):
-                current.close()
-                current = None
-            self._transport = current or from_environment()
-            self._environment = wanted
-            return self._transport
-
-    def close(self) -> None:
-        with self._lock:
-            transport, self._transport = self._transport, None
-        if transport:
-            transport.close()
-
-
-_notebook = _Notebook()
-atexit.register(_notebook.close)
-
-
-def last_trace() -> Trace | None:
-    """The trace that ended last in this process."""
-    return _notebook.last
-
-
-def warm_up() -> None:
-    """Start the agent in the background, so that the first trace finds it ready."""
-
-    def start() -> None:
-        # What goes wrong goes wrong again, and is raised, at the first trace.
-        with contextlib.suppress(SkbnbError, OSError):
-            _notebook.transport()
-
-    threading.Thread(target=start, name="skbnb-warm-up", daemon=True).start()
-
-
-def shut_down() -> None:
-    """End this process's agent, if there is one."""
-    _notebook.close()

@@ -23,7 +23,7 @@ from typing import IO, Any, NamedTuple, Protocol, cast
 import pandas as pd
 
 import skbnb
-from skbnb import session, wire
+from skbnb import notebook, wire
 from skbnb.agent.ring import HEADER_SIZE
 from skbnb.transport import AGENT_PYTHON
 from tests.bench.measures import Line, Measure
@@ -73,7 +73,7 @@ class Skbnb:
 
     def start(self) -> None:
         """Begin."""
-        self._tracing = session.trace(scope="all", transport=self._agent)
+        self._tracing = notebook.trace(scope="all", transport=self._agent)
         self._trace = self._tracing.begin()
 
     def stop(self) -> Captured:

@@ -178,8 +178,8 @@ def test_the_agent_ends_with_the_kernel(tmp_path: Path) -> None:
 
     async def scenario(notebook: Kernel) -> None:
         await notebook.run("%%skbclone -q\npass")
-        await notebook.run("from skbnb import session")
-        agents.append(int(await notebook.value("session._notebook._transport.pid")))
+        await notebook.run("from skbnb import notebook")
+        agents.append(int(await notebook.value("notebook._notebook._transport.pid")))
         os.kill(agents[0], 0)
         pid = int(await notebook.value("import os; os.getpid()"))
         os.kill(pid, signal.SIGKILL)

@@ -20,7 +20,7 @@ from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 from traitlets.config import Config
 
 import skbnb
-from skbnb import session
+from skbnb import notebook
 from skbnb.errors import (
     AgentLostError,
     BusyError,
@@ -323,7 +323,7 @@ def test_unload_leaves_nothing_and_reload_works(shell: InteractiveShell) -> None
     assert len(traces_of_us()) == 5
     shell.run_line_magic("unload_ext", "skbnb")
     assert traces_of_us() == []
-    assert session._notebook._transport is None
+    assert notebook._notebook._transport is None
     shell.run_line_magic("load_ext", "skbnb")
     assert Ran(shell, "%%skbclone -q\npass").error is None
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import skbnb
-from skbnb import session
+from skbnb import notebook
 from skbnb.config import Config
 from skbnb.errors import (
     AbiError,
@@ -200,7 +200,7 @@ def test_recording_while_it_runs(agent: AgentTransport, tmp_path: Path) -> None:
 
 def test_a_recording_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="cannot write") as caught:
-        session.trace(record=tmp_path / "no" / "a.skbt").begin()
+        notebook.trace(record=tmp_path / "no" / "a.skbt").begin()
     assert_one_line(caught.value)
 
 
@@ -259,4 +259,4 @@ def test_the_environment_names_the_transport(
     monkeypatch.setenv("SKBNB_AGENT", f"replay:{tmp_path / 'none.skbt'}")
     with pytest.raises(StreamError, match="cannot read"), skbnb.trace():
         pass
-    session.shut_down()
+    notebook.shut_down()
