@@ -101,7 +101,8 @@ def test_ping(address: str, caller: str, protocol: str) -> None:
     assert len(trace.events) == len(pings) == 3
     assert set(pings["caller"]) == {caller}
     assert set(pings["path"]) == {"slab"}
-    assert pings["parent"].isna().all()
+    probe = trace.events.attrs["skbnb"]["probe"]
+    assert pings["parent"].isna().all() == (probe == "tracepoint")
     # These come from the sighting, when ping reads its socket.
     assert set(pings["protocol"]) == {protocol}
     assert set(pings["saddr"]) == {address}
