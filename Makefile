@@ -10,10 +10,10 @@ AGENT := skbnb/agent skbnb/config.py skbnb/errors.py skbnb/wire.py
 LAB_OPTIONS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 	$(if $(BROWSER)$(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser)
 
-.PHONY: help setup setup-test demo lab lint test bench lock clean
+.PHONY: help setup setup-test demo lab lint test test-kernels bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what is missing, from the distribution and in .venv
 	@./bootstrap.sh
@@ -36,6 +36,10 @@ lint: setup-test ## check style and types
 
 test: lint ## lint, then run every test; the live ones need root
 	$(BIN)/pytest
+
+test-kernels: ## run the live tests under other kernels too, in guests
+	@./bootstrap.sh --for guest
+	$(BIN)/pytest tests/live tests/guest --kernels=all
 
 bench: setup ## measure the cost of tracing
 	$(BIN)/python -m tests.bench

@@ -5,6 +5,7 @@
 #
 #   ./bootstrap.sh             what the notebooks need (make demo, make lab)
 #   ./bootstrap.sh --for test  and what the tests need, which trace live traffic
+#   ./bootstrap.sh --for guest and what runs them under other kernels
 #
 # When all is in place it needs neither root nor a network, and says nothing.
 
@@ -27,6 +28,10 @@ test command ip                        iproute2       iproute        iproute2   
 test command ping                      iputils-ping   iputils        iputils           makes ICMP traffic, whose clone counts are known
 test command tcpdump                   tcpdump        tcpdump        tcpdump           a packet tap, whose clones are counted
 test command shellcheck                shellcheck     ShellCheck     shellcheck        checks the shell scripts
+guest command qemu-system-x86_64        qemu-system-x86 qemu-system-x86-core qemu-system-x86 runs the tests under other kernels
+guest command depmod                    kmod           kmod           kmod              finds the modules that those kernels need
+guest static  busybox                   busybox-static busybox        busybox           what those kernels start first
+guest command file                      file           file           file              tells vng, which boots them, the version of each
 '
 
 say() { printf 'bootstrap: %s\n' "$*"; }
@@ -105,6 +110,7 @@ present() { # KIND WHAT
     case $1 in
     command) command -v "$2" >/dev/null ;;
     file) [[ -e $2 ]] ;;
+    static) file --brief --dereference "$(command -v "$2")" 2>/dev/null | grep -qE 'static(ally|-pie) linked' ;;
     # Looked for by a file of its own: PyPI has an unrelated package of the same name.
     module) /usr/bin/python3 -I -c '
 import os, sys
@@ -143,10 +149,10 @@ can_sudo() {
     command -v sudo >/dev/null && { sudo -n true 2>/dev/null || { [[ -t 0 ]] && sudo -v; }; }
 }
 
-install_packages() { # WHO
+install_packages() { # WHO...
     local who kind what debian fedora arch why name missing=()
     while read -r who kind what debian fedora arch why; do
-        [[ $who == all || $who == "$1" ]] || continue
+        [[ " all $* " == *" $who "* ]] || continue
         present "$kind" "$what" && continue
         name=$debian
         if ! command -v apt-get >/dev/null; then
@@ -168,6 +174,7 @@ install_packages() { # WHO
 case $* in
 "") install_packages all ;;
 "--for test") install_packages test ;;
-*) fail 'usage: bootstrap.sh [--for test]' ;;
+"--for guest") install_packages test guest ;;
+*) fail 'usage: bootstrap.sh [--for test|guest]' ;;
 esac
 install_python

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which kernels, and guests that start with the first of their tests."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from tests.guest.guests import Case, Guest, Lane, missing_tools
+
+DEFAULT = "own,newest"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kernels",
+        default=DEFAULT,
+        help="kernels to boot: of 5.10, 6.1, 6.12, newest, own (the distribution's) "
+        "and all, separated by commas (default: %(default)s)",
+    )
+
+
+def cases(items: list[pytest.Item]) -> dict[pytest.Item, Case]:
+    """The guests' tests among all tests."""
+    params = {item: getattr(item, "callspec", None) for item in items}
+    found = {item: spec.params.get("case") for item, spec in params.items() if spec}
+    return {item: case for item, case in found.items() if isinstance(case, Case)}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    guests = cases(items)
+    # They take minutes: what fails at once should say so first.
+    items.sort(key=lambda item: item in guests)
+    if missing_tools():
+        # One failure says it as well as many.
+        rest = items[len(items) - len(guests) + 1 :]
+        config.hook.pytest_deselected(items=rest)
+        del items[len(items) - len(rest) :]
+
+
+@pytest.fixture(scope="session")
+def lane(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lane]:
+    """A guest for each kernel that is asked for, with just the tests asked of it."""
+    if missing := missing_tools():
+        pytest.fail(
+            f"guests need {', '.join(missing)}: run ./bootstrap.sh --for test",
+            pytrace=False,
+        )
+    asked: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for case in cases(request.session.items).values():
+        asked[case.kernel][case.probe].append(case.test)
+    guests = [
+        Guest(kernel, by_probe, tmp_path_factory.mktemp(f"guest-{kernel}"))
+        for kernel, by_probe in asked.items()
+    ]
+    lane = Lane(guests, lambda line: tell(request.config, line))
+    yield lane
+    lane.close()
+
+
+def tell(config: pytest.Config, line: str) -> None:
+    """Print a line at once, past pytest's capture."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    if terminal and capture:
+        with capture.global_and_fixture_disabled():
+            terminal.ensure_newline()
+            terminal.write_line(line)
