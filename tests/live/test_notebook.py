@@ -53,8 +53,10 @@ class Kernel:
         cell = await self.run(expression)
         return str(cell.outputs[0]["data"]["text/plain"])
 
-    async def interrupt_after(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def interrupt_once_there_is(self, path: Path) -> None:
+        while not path.exists():
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)  # into what the cell waits in
         await self.manager.interrupt_kernel()
 
 
@@ -143,8 +145,11 @@ def test_a_failing_cell(tmp_path: Path) -> None:
 )
 def test_an_interrupted_cell(wait: str, tmp_path: Path) -> None:
     async def scenario(notebook: Kernel) -> None:
-        interrupting = asyncio.create_task(notebook.interrupt_after(2))
-        cell = await notebook.fail(f"%%skbclone -o clones\n{SEND}\n{wait}")
+        waits = tmp_path / "waits"
+        interrupting = asyncio.create_task(notebook.interrupt_once_there_is(waits))
+        cell = await notebook.fail(
+            f"%%skbclone -o clones\n{SEND}\nopen({str(waits)!r}, 'w').close()\n{wait}"
+        )
         await interrupting
         assert "KeyboardInterrupt" in text(cell, "error") or "Cancelled" in text(
             cell, "error"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import skbnb
 from tests.live import traffic
@@ -19,6 +20,10 @@ PING = ["ping", "-q", "-c", "1", "127.0.0.1"]
 def scopes(trace: skbnb.Trace, pid: int) -> list[str]:
     events = trace.select("all", pid=pid)
     return events["scope"].tolist()
+
+
+def wait_for(path: Path) -> str:
+    return f"while [ ! -e {path} ]; do sleep 0.05; done"
 
 
 def ping_in_background(*prefix: str) -> subprocess.Popen[bytes]:
@@ -34,22 +39,32 @@ def test_a_child_of_a_child_is_the_cells() -> None:
     assert set(trace.events["scope"]) == {"cell"}
 
 
-def test_a_process_that_the_notebook_started_before_is_the_cells() -> None:
-    earlier = ping_in_background("sh", "-c", 'sleep 0.5; exec "$@"', "sh")
+def test_a_process_that_the_notebook_started_before_is_the_cells(
+    tmp_path: Path,
+) -> None:
+    go = tmp_path / "go"
+    earlier = ping_in_background("sh", "-c", f'{wait_for(go)}; exec "$@"', "sh")
     with skbnb.trace() as trace:
+        go.touch()
         earlier.wait()
     assert scopes(trace, earlier.pid) == ["cell"]
 
 
-def test_an_unrelated_process_is_other() -> None:
+def test_an_unrelated_process_is_other(tmp_path: Path) -> None:
+    go, done = tmp_path / "go", tmp_path / "done"
     # Orphaned before the trace begins, so nobody here is its parent.
-    command = f"(sleep 0.5; exec {' '.join(STAMPS)}) >/dev/null & echo $!"
+    work = f"{wait_for(go)}; {' '.join(STAMPS)}; touch {done}"
+    command = f"({work}) >/dev/null & echo $!"
     printed = subprocess.run(
         ["setsid", "sh", "-c", command], stdout=subprocess.PIPE, check=True, text=True
     ).stdout
+    assert int(printed)
     with skbnb.trace() as trace:
-        time.sleep(1)
-    assert scopes(trace, int(printed)) == ["other"] * 5
+        go.touch()
+        while not done.exists():
+            time.sleep(0.05)
+    stamps = trace.select("all").query("caller == '__skb_tstamp_tx'")
+    assert stamps["scope"].tolist() == ["other"] * 5
     assert trace.events.empty
     assert trace.events.attrs["skbnb"]["others"]["other"] >= 5
 

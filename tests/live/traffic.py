@@ -55,7 +55,7 @@ def apart(function: str, *arguments: object) -> int:
 def curl(url: str) -> None:
     """Fetch a page, and leave the server time to close its side."""
     run("curl", "-s", url, "-o", "/dev/null")
-    time.sleep(0.05)
+    time.sleep(0.2)
 
 
 def serve(folder: str) -> None:
