@@ -50,7 +50,7 @@ def lane(
     """A guest for each kernel that is asked for, with just the tests asked of it."""
     if missing := missing_tools():
         pytest.fail(
-            f"guests need {', '.join(missing)}: run ./bootstrap.sh --for test",
+            f"guests need {', '.join(missing)}: run ./bootstrap.sh --for guest",
             pytrace=False,
         )
     asked: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))

@@ -130,8 +130,9 @@ def test_multicast() -> None:
     assert_complete(trace)
     assert len(of(trace.events, pid=pid)) == len(trace.events) == 15
     assert set(trace.events["path"]) == {"slab"}
-    # Inlined into the other on some kernels.
-    assert set(trace.events["caller"]) <= {"__udp4_lib_rcv", "__udp4_lib_mcast_deliver"}
+    # Each is inlined into the next on some kernel: 6.18 has the second, 7.3 the third.
+    callers = {"__udp4_lib_mcast_deliver", "__udp4_lib_rcv", "udp_rcv"}
+    assert set(trace.events["caller"]) < callers
 
 
 def test_transmit_timestamps() -> None:
