@@ -57,7 +57,7 @@ def measure_capture(quick: bool) -> list[Line]:
 
 def measure_cell(quick: bool) -> list[Line]:
     """Measure and print what tracing adds to a cell."""
-    rounds, kernels = (5, 2) if quick else (20, 5)
+    rounds, kernels = (5, 2) if quick else (20, 20)
     lines = cell.run(rounds, kernels, judged=not quick)
     show("What %%skbclone adds to an empty cell", lines, ())
     return lines
