@@ -250,7 +250,7 @@ def load(path: str | FilePath) -> Trace:
             frames = list(Reader(file))
     except OSError as error:
         raise StreamError(f"cannot read {path}: {error.strerror}") from None
-    trace = Trace(frames, source="recording", selection=Selection())
+    trace = Trace(frames, source="recording")
     if trace.truncated:
         warnings.warn(
             f"{path} ends too early ({trace.truncated}): it is shown as far as it goes",

@@ -102,14 +102,9 @@ class AgentTransport:
     ----------
     command
         What to run in place of the agent; for tests.
-    patience
-        Seconds without a sign of life, after a request, before it is given up.
     """
 
-    def __init__(
-        self, command: Sequence[str] | None = None, *, patience: float = 20.0
-    ) -> None:
-        self._patience = patience
+    def __init__(self, command: Sequence[str] | None = None) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
         self._process = subprocess.Popen(
             command or _agent_command(),
@@ -153,7 +148,7 @@ class AgentTransport:
         self._request(start_request(config))
 
     def stop(self) -> None:
-        """Ask for the trace's end, and give the agent up if none comes."""
+        """Ask for the trace's end."""
         self._request(stop_request())
 
     def _request(self, line: bytes) -> None:
