@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which kernels, and guests that start with the first of their tests."""
+"""Which settings, and guests that start with the first of their tests."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.guest.guests import Case, Guest, Lane, missing_tools
+from tests.guest.settings import SETTINGS, Setting, choose
 
 DEFAULT = "own,newest"
 
@@ -17,9 +18,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kernels",
         default=DEFAULT,
-        help="kernels to boot: of 5.10, 6.1, 6.12, newest, own (the distribution's) "
+        help=f"what to boot: of {', '.join(SETTINGS)}, own (the distribution's kernel) "
         "and all, separated by commas (default: %(default)s)",
     )
+
+
+def chosen(config: pytest.Config) -> list[Setting]:
+    """What ``--kernels`` says."""
+    # The option has no value where this folder was not named on the command line.
+    try:
+        return choose(config.getoption("kernels", DEFAULT))
+    except ValueError as error:
+        raise pytest.UsageError(f"--kernels: {error}") from None
 
 
 def cases(items: list[pytest.Item]) -> dict[pytest.Item, Case]:
@@ -47,7 +57,7 @@ def pytest_collection_modifyitems(
 def lane(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Lane]:
-    """A guest for each kernel that is asked for, with just the tests asked of it."""
+    """A guest for each setting that is asked for, with just the tests asked of it."""
     if missing := missing_tools():
         pytest.fail(
             f"guests need {', '.join(missing)}: run ./bootstrap.sh --for guest",
@@ -55,10 +65,11 @@ def lane(
         )
     asked: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for case in cases(request.session.items).values():
-        asked[case.kernel][case.probe].append(case.test)
+        asked[case.setting][case.way].append(case.test)
     guests = [
-        Guest(kernel, by_probe, tmp_path_factory.mktemp(f"guest-{kernel}"))
-        for kernel, by_probe in asked.items()
+        Guest(setting, asked[setting.name], tmp_path_factory.mktemp("guest"))
+        for setting in chosen(request.config)
+        if setting.name in asked
     ]
     lane = Lane(guests, lambda line: tell(request.config, line))
     yield lane

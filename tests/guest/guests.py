@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Guests: this machine's own files under another kernel, and what they tell."""
+"""Guests: this machine's own files under another kernel."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
-from tests.guest.kernels import KernelError, fetch
+from tests.guest import kernels, roots
+from tests.guest.debian import DebianError
+from tests.guest.kernels import Kernel
+from tests.guest.settings import Setting
+from tests.guest.told import Told
 
 CHECKOUT = Path(__file__).parents[2]
-LIVE = "tests/live/"
 
 # A guest that has not ended by then hangs.
-GUEST_SECONDS = 700
+GUEST_SECONDS = 900
 AT_ONCE = 2
 MEMORY = "2G"
 CPUS = 1  # two wait for each other, where no hardware helps to emulate them
@@ -52,106 +55,55 @@ def missing_tools() -> list[str]:
 
 
 class Case(NamedTuple):
-    """A live test, to be run with a probe under a kernel."""
+    """A test, to be run in a setting in one of its ways."""
 
-    kernel: str
-    probe: str
+    setting: str
+    way: str
     test: str
 
     def __str__(self) -> str:
         return " ".join(self)
 
 
-class Told:
-    """What one guest has told so far.
+class Files(NamedTuple):
+    """What a guest has that is not this machine's."""
 
-    Parameters
-    ----------
-    path
-        The file that ``inside.py`` writes.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._read = 0
-        self._tests: dict[str, list[str]] = {}
-        self._results: dict[tuple[str, str], dict[str, Any]] = {}
-        self._status: dict[str, int] = {}
-
-    def more(self) -> Iterator[str]:
-        """Read what is new, and give a line about each of it."""
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._read)
-            new = file.read()
-        whole = new[: new.rfind(b"\n") + 1]
-        self._read += len(whole)
-        for line in whole.splitlines():
-            said = json.loads(line)
-            yield f"{said['probe']} {self._take(said['probe'], said)}"
-
-    def _take(self, probe: str, said: dict[str, Any]) -> str:
-        if "tests" in said:
-            self._tests[probe] = said["tests"]
-            return f"on {said['kernel']}: {len(said['tests'])} tests"
-        if "test" in said:
-            self._results[probe, said["test"]] = said
-            name = said["test"].removeprefix(LIVE)
-            return f"{name} {said['outcome']} in {said['seconds']} s"
-        self._status[probe] = said["status"]
-        return f"pytest ended with status {said['status']}"
-
-    def verdict(self, probe: str, test: str) -> str | None:
-        """Why a test failed, its parameters taken together.
-
-        Returns
-        -------
-        str or None
-            Empty if it passed; None while it may yet.
-        """
-        known = self._tests.get(probe, [])
-        wanted = [(probe, name) for name in known if _is_part(name, LIVE + test)]
-        came = [self._results[key] for key in wanted if key in self._results]
-        if wanted and len(came) == len(wanted):
-            return "\n\n".join(filter(None, map(_why, came)))
-        if probe not in self._status:
-            return None
-        return (
-            f"{len(came)} results of {len(wanted)} came before the guest's pytest "
-            f"ended with status {self._status[probe]}"
-        )
+    kernel: Kernel
+    userland: Path | None
+    headers: Path | None
 
 
-def _is_part(name: str, test: str) -> bool:
-    return name == test or name.startswith((f"{test}[", f"{test}::"))
-
-
-def _why(said: dict[str, Any]) -> str:
-    if said["outcome"] == "passed":
-        return ""
-    return f"{said['test']} {said['outcome']} in the guest\n{said['text']}"
+def _fetch(setting: Setting) -> Files:
+    kernel = kernels.fetch(setting.kernel)
+    return Files(
+        kernel,
+        roots.fetch(setting.userland) if setting.userland else None,
+        kernels.fetch_headers(setting.kernel, kernel.release)
+        if setting.headers
+        else None,
+    )
 
 
 class Guest:
-    """One kernel, booted once for every test that is asked of it.
+    """One setting, booted once for every test that is asked of it.
 
     Parameters
     ----------
-    name
-        The kernel's, as in `kernels.SUITES`.
+    setting
+        What to boot.
     asked
-        Tests by probe.
+        Tests by way.
     folder
         For its log, its orders and what it tells; both sides write there.
     """
 
     def __init__(
-        self, name: str, asked: Mapping[str, Sequence[str]], folder: Path
+        self, setting: Setting, asked: Mapping[str, Sequence[str]], folder: Path
     ) -> None:
-        self.name = name
+        self.name = setting.name
         self.log = folder / "log"
         self.told = Told(folder / "told")
+        self._setting = setting
         self._folder = folder
         self._asked = asked
         self._news: deque[str] = deque()
@@ -170,24 +122,24 @@ class Guest:
         yield from self.told.more()
 
     def run(self) -> None:
-        """Fetch the kernel, boot it, and stay until it is down again."""
+        """Fetch what it is made of, boot it, and stay until it is down again."""
         self._began = time.monotonic()
         with self.log.open("w", buffering=1) as log:
             try:
-                kernel = fetch(self.name)
-            except KernelError as error:
+                files = _fetch(self._setting)
+            except DebianError as error:
                 self._note(str(error), log)
             else:
-                self._note(f"boots {kernel.release}", log)
-                self._boot(kernel.image, log)
+                self._note(f"boots {files.kernel.release}", log)
+                self._boot(files, log)
 
     def _note(self, line: str, log: IO[str]) -> None:
         print(line, file=log)
         self._news.append(line)
 
-    def _boot(self, image: Path, log: IO[str]) -> None:
+    def _boot(self, files: Files, log: IO[str]) -> None:
         self._process = subprocess.Popen(
-            self._command(image),
+            self._command(files),
             stdin=subprocess.DEVNULL,
             # A pipe: qemu would open a file anew for each of its streams.
             stdout=subprocess.PIPE,
@@ -209,38 +161,60 @@ class Guest:
         if self._process and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
 
-    def _command(self, image: Path) -> list[str]:
+    def _command(self, files: Files) -> list[str]:
         self._write("asked", [json.dumps(self._asked)])
+        # Mitigations cost an emulated processor much, and change nothing that is
+        # tested.
+        boot = ["mitigations=off", "loglevel=5", *self._setting.boot]
         return [
             # By a program, so that a guest does not outlive a pytest that is killed.
             *("timeout", "--signal=KILL", str(GUEST_SECONDS)),
-            *("vng", f"--run={image}", "--disable-kvm", "--force-9p", "--user=root"),
-            *("--verbose", f"--cpus={CPUS}", f"--memory={MEMORY}"),
-            # Mitigations cost an emulated processor much, and change nothing that is
-            # tested.
-            *("--append=mitigations=off", "--append=loglevel=5"),
+            *("vng", f"--run={files.kernel.image}", "--disable-kvm", "--force-9p"),
+            *("--user=root", "--verbose", f"--cpus={CPUS}", f"--memory={MEMORY}"),
+            *(f"--append={argument}" for argument in boot),
             *(f"--qemu-opts={' '.join(_QEMU)}", f"--rwdir={self._folder}"),
             # In a file, because vng puts what it executes on the kernel's command
             # line, where a long one hangs the kernel.
-            f"--exec=sh {shlex.quote(self._write('boot.sh', self._script()))}",
+            f"--exec=sh {shlex.quote(self._write('boot.sh', self._script(files)))}",
         ]
 
-    def _script(self) -> Iterator[str]:
+    def _script(self, files: Files) -> Iterator[str]:
         # The root that vng mounts is not cached: importing pytest from it takes a
         # minute. Modules load all the same, because the kernel looks for them there.
         options = "ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose"
         yield f"mount -t 9p -o {options} cached /mnt || exit"
         folder = str(self._folder)
         for path in ("/dev", "/proc", "/run", "/sys", "/tmp", folder):
-            yield shlex.join(["mount", "--rbind", path, f"/mnt{path}"])
-        python = shlex.join([sys.executable, "-B", "-m", "tests.guest.inside", folder])
+            yield _bind(path, f"/mnt{path}")
+        if files.headers:
+            for path in ("/lib/modules", "/usr/src"):
+                yield _bind(f"/mnt{files.headers}{path}", f"/mnt{path}")
+        agent_python = "/usr/bin/python3"
+        if files.userland:
+            for path in ("/dev", "/proc", "/sys", "/tmp"):
+                yield _bind(path, f"/mnt{files.userland}{path}")
+            agent_python = self._python_in(files.userland)
+        python = shlex.join(
+            [sys.executable, "-B", "-m", "tests.guest.inside", folder, agent_python]
+        )
         inside = f"cd {shlex.quote(str(CHECKOUT))} && exec {python}"
         yield f"exec chroot /mnt sh -c {shlex.quote(inside)}"
+
+    def _python_in(self, userland: Path) -> str:
+        """A program that is a userland's Python, for what is outside it."""
+        chroot = shlex.join(["chroot", str(userland), "/usr/bin/python3"])
+        path = self._write("python3", ["#!/bin/sh", f'exec {chroot} "$@"'])
+        os.chmod(path, 0o755)
+        return path
 
     def _write(self, name: str, lines: Iterable[str]) -> str:
         path = self._folder / name
         path.write_text("".join(f"{line}\n" for line in lines))
         return str(path)
+
+
+def _bind(source: str, target: str) -> str:
+    return shlex.join(["mount", "--rbind", source, target])
 
 
 class Lane:
@@ -264,11 +238,11 @@ class Lane:
 
     def verdict(self, case: Case) -> str:
         """Wait for a test in a guest; why it failed, empty if it passed."""
-        guest, running = self._guests[case.kernel], self._running[case.kernel]
+        guest, running = self._guests[case.setting], self._running[case.setting]
         while True:
             ended = running.done()  # asked first: what it told last is not missed
             self._progress()
-            verdict = guest.told.verdict(case.probe, case.test)
+            verdict = guest.told.verdict(case.way, case.test)
             if verdict is not None:
                 return verdict
             if ended:
@@ -283,7 +257,7 @@ class Lane:
 
     def log(self, case: Case, lines: int = 80) -> str:
         """The end of a guest's log."""
-        path = self._guests[case.kernel].log
+        path = self._guests[case.setting].log
         end = path.read_text().splitlines()[-lines:]
         return "\n".join([*end, f"({path} has all of it)"])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs in a guest: pytest once for each probe, telling each result as it comes.
+"""What runs in a guest: pytest once for each way, telling each result as it comes.
 
 One JSON line for each, in a file that the host sees too, so that a guest that dies has
 told what it knew.
@@ -16,52 +16,56 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-import pandas as pd  # noqa: F401 (slow to import: once, for all that are forked below)
 import pytest
 
 import skbnb
+from skbnb import transport
+from tests.guest.settings import ITS_OWN
+from tests.guest.told import TESTS
 
-LIVE = "tests/live/"
 TEST_SECONDS = 120
 
+_trace = skbnb.trace
 
-def main(folder: Path) -> None:
-    """Run what ``asked`` lists by probe, in `folder`, and tell in ``told`` there."""
+
+def main(folder: Path, agent_python: str) -> None:
+    """Run what ``asked`` lists by way, in `folder`, and tell in ``told`` there."""
     # Those of no use here are slow to import.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ["XDG_CACHE_HOME"] = "/tmp"
+    vars(transport)["AGENT_PYTHON"] = agent_python
     asked = json.loads((folder / "asked").read_text())
-    for probe, tests in asked.items():
-        child = os.fork()
-        if child == 0:
-            os._exit(run(probe, tests, folder / "told"))
-        os.waitpid(child, 0)
+    with (folder / "told").open("a", buffering=1) as told:
+        # All in one process: what one way's agent has compiled serves the next.
+        for way, tests in asked.items():
+            run(way, tests, Teller(told, way))
 
 
-def run(probe: str, tests: Sequence[str], told: Path) -> int:
-    """Run tests with a probe, but for those that name one themselves."""
-    vars(skbnb)["trace"] = functools.partial(skbnb.trace, probe=probe)
-    options = [
+def run(way: str, tests: Sequence[str], teller: Teller) -> None:
+    """Run tests in one way, but for those that choose for themselves."""
+    probe, _, buffer = way.partition("+")
+    options = {"probe": probe, "buffer": buffer} if buffer else {"probe": probe}
+    chosen = _trace if way == ITS_OWN else functools.partial(_trace, **options)
+    vars(skbnb)["trace"] = chosen
+    arguments = [
         *("-v", "--tb=short", "--color=no", "-p", "no:cacheprovider"),
         *("-p", "pytest_timeout", "-o", f"timeout={TEST_SECONDS}"),
         *("-o", "addopts=--import-mode=importlib"),
+        *(TESTS + test for test in tests),
     ]
-    with told.open("a", buffering=1) as file:
-        return pytest.main(
-            [*options, *(LIVE + test for test in tests)], [Teller(file, probe)]
-        )
+    pytest.main(arguments, [teller])
 
 
 class Teller:
     """A pytest plugin that writes down what happens."""
 
-    def __init__(self, file: TextIO, probe: str) -> None:
+    def __init__(self, file: TextIO, way: str) -> None:
         self._file = file
-        self._probe = probe
+        self._way = way
         self._phases: dict[str, list[pytest.TestReport]] = defaultdict(list)
 
     def _tell(self, **fields: object) -> None:
-        self._file.write(json.dumps({"probe": self._probe, **fields}) + "\n")
+        self._file.write(json.dumps({"way": self._way, **fields}) + "\n")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         tests = [item.nodeid for item in session.items]
@@ -89,4 +93,4 @@ def _text(report: pytest.TestReport) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

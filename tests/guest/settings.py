@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is booted, and which tests run there: one row for each guest.
+
+A test is named by its file below ``tests`` and, where not the whole file is meant, its
+function. A way is how it traces: a probe, ``PROBE+perf`` for the same with the perf
+buffer, or ``-`` for tests that choose for themselves and run once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tests.guest.debian import codename
+from tests.guest.kernels import SUITES
+
+PROBES = ("fentry", "kprobe", "tracepoint")
+ITS_OWN = "-"
+
+# A guest's processor is some 30 times slower than the machine's: one attempt instead of
+# many, no floods, and few that start an agent of their own, which compiles anew.
+COUNTS = (
+    "live/test_counts.py::test_curl_makes_three_and_the_server_three[0]",
+    "live/test_counts.py::test_every_column_of_a_curl_over_ipv4",
+    "live/test_counts.py::test_every_column_of_a_curl_over_ipv6",
+    "live/test_counts.py::test_ping",
+    "live/test_counts.py::test_ping_among_raw_sockets",
+    "live/test_counts.py::test_udp_makes_none",
+    "live/test_counts.py::test_multicast",
+    "live/test_counts.py::test_transmit_timestamps",
+    "live/test_counts.py::test_a_sniffer_gets_a_clone_of_every_packet_sent",
+    "live/test_counts.py::test_max_events_keeps_the_first_and_counts_the_rest",
+    "live/test_counts.py::test_one_agent_counts_every_trace_anew",
+    "live/test_counts.py::test_a_recording_is_the_live_trace",
+)
+SCOPES = (
+    "live/test_scope.py::test_a_child_of_a_child_is_the_cells",
+    "live/test_scope.py::test_a_process_that_the_notebook_started_before_is_the_cells",
+    "live/test_scope.py::test_another_thread_of_the_notebook_is_the_notebooks",
+    "live/test_scope.py::test_a_thread_that_the_cell_starts_is_the_cells",
+    "live/test_scope.py::test_what_closes_at_exit_still_has_its_scope",
+    "live/test_scope.py::test_two_thousand_processes_and_none_is_missed",
+)
+KILLED = ("live/test_faults.py::test_killed_in_the_middle",)
+STOCK = (
+    "stock/test_agreement.py",
+    "stock/test_detached.py",
+    "stock/test_missing.py",
+)
+
+BY_PROBE = dict.fromkeys(PROBES, COUNTS + SCOPES + KILLED)
+EVERYTHING = {**BY_PROBE, "tracepoint+perf": COUNTS, ITS_OWN: STOCK}
+
+
+class Setting(NamedTuple):
+    """A guest, before it is booted.
+
+    Parameters
+    ----------
+    name
+        In the names of its tests' results, and after ``--kernels``.
+    kernel
+        As in `kernels.SUITES`.
+    runs
+        Tests by way, in the order in which they run.
+    userland
+        The Debian suite whose Python and BCC the agent has; None for the machine's own.
+    boot
+        Additions to the kernel's command line.
+    headers
+        Whether the kernel's own headers are installed there.
+    """
+
+    name: str
+    kernel: str
+    runs: Mapping[str, tuple[str, ...]]
+    userland: str | None = None
+    boot: tuple[str, ...] = ()
+    headers: bool = False
+
+
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        *(Setting(kernel, kernel, EVERYTHING) for kernel in SUITES),
+        Setting("5.10+bullseye", "5.10", BY_PROBE, userland="bullseye"),
+        Setting("6.12+trixie", "6.12", BY_PROBE, userland="trixie"),
+        Setting(
+            "6.1+headers",
+            "6.1",
+            {ITS_OWN: ("stock/test_headers.py",)},
+            headers=True,
+        ),
+        Setting(
+            "6.1+lockdown",
+            "6.1",
+            {ITS_OWN: ("stock/test_lockdown.py",)},
+            boot=("lockdown=confidentiality",),
+        ),
+    )
+}
+
+
+def choose(names: str) -> list[Setting]:
+    """Resolve a comma-separated list of settings, ``own`` and ``all`` among them.
+
+    Raises
+    ------
+    ValueError
+        A name is none of them.
+    """
+    chosen: dict[str, Setting] = {}  # in this order, each once
+    for name in names.split(","):
+        if name == "all":
+            chosen.update(SETTINGS)
+        elif name == "own":
+            chosen.setdefault(_own().name, _own())
+        elif name in SETTINGS:
+            chosen.setdefault(name, SETTINGS[name])
+        else:
+            known = ", ".join(SETTINGS)
+            raise ValueError(f"{name!r} is not one of {known}, own, all")
+    return list(chosen.values())
+
+
+def _own() -> Setting:
+    """The distribution's own kernel; one that cannot be had, where none is known."""
+    known = (name for name, suite in SUITES.items() if suite == codename())
+    return SETTINGS.get(next(known, ""), Setting("own", "own", EVERYTHING))
