@@ -36,6 +36,6 @@ KFUNC_PROBE(__tcp_transmit_skb, void *sk, void *skb, void *clone_it)
 
 KRETFUNC_PROBE(skb_clone, void *skb, void *gfp, void *clone)
 {
-	emit_call((u64)skb, (u64)clone, caller_above((u64 *)ctx));
+	emit_call(ctx, (u64)skb, (u64)clone, caller_above((u64 *)ctx));
 	return 0;
 }

@@ -49,7 +49,7 @@ int on_clone_return(struct pt_regs *ctx)
 	count_one(RETURNED);
 	if (!entry)
 		return 0;
-	emit_call(entry->parent, PT_REGS_RC(ctx), entry->caller);
+	emit_call(ctx, entry->parent, PT_REGS_RC(ctx), entry->caller);
 	entries.delete(&sp);
 	return 0;
 }

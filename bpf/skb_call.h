@@ -42,14 +42,14 @@ static __always_inline u64 take_sender(u64 skb)
 	return sk;
 }
 
-static __always_inline void emit_call(u64 parent, u64 clone, u64 caller)
+static __always_inline void emit_call(void *ctx, u64 parent, u64 clone, u64 caller)
 {
 	u64 sk = take_sender(parent);
-	struct skb_event *e;
+	struct skb_event stack, *e;
 	struct skb_copy skb;
 
 	/* Between reserving and this test Linux 6.1's verifier allows nothing else. */
-	e = reserve_call(clone ? KIND_CLONE : KIND_FAILED);
+	e = reserve_call(&stack, clone ? KIND_CLONE : KIND_FAILED);
 	if (!e)
 		return;
 	e->parent = parent;
@@ -66,7 +66,7 @@ static __always_inline void emit_call(u64 parent, u64 clone, u64 caller)
 		fill_sender(e, parent, sk);
 	else if (read_skb(&skb, parent))
 		fill_packet(e, &skb);
-	submit(e);
+	submit(ctx, e);
 }
 
 /* net_dev_queue(skb) */
@@ -75,7 +75,7 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 	struct skb_copy skb;
 
 	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx->args[0], &skb, true);
+		emit_sighting(ctx, ctx->args[0], &skb, true);
 	return 0;
 }
 
@@ -85,6 +85,6 @@ int on_release(struct bpf_raw_tracepoint_args *ctx)
 	struct skb_copy skb;
 
 	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx->args[0], &skb, false);
+		emit_sighting(ctx, ctx->args[0], &skb, false);
 	return 0;
 }

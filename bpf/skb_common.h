@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What every probe shares: the ring and its accounting, the scope of a task, and reading a packet.
+ * What every probe shares: records and their accounting, the scope of a task, and reading a packet.
  *
  * Kernel members are read at offsets given as -D constants (or, where a kernel has no BTF, by
  * skb_layout.h), so nothing here depends on one kernel's headers. No loops over user data,
@@ -12,19 +12,19 @@
 #include "skb_layout.h"
 #include "skb_event.h"
 
-#if !defined(RING_PAGES) || !defined(SKB_SIZE) || !defined(SKB_CLONE_START)
-#error "the ring's size, the kernel's layout and the bounds of skb_clone() come from the loader"
+#if !defined(SKB_SIZE) || !defined(SKB_CLONE_START)
+#error "the kernel's layout and the bounds of skb_clone() come from the loader"
 #endif
 
 /* ------------------------------------------------------------------ accounting */
 
 enum counter {
 	CALLS,			/* calls of skb_clone() seen */
-	LOST,			/* of these, no record: the ring was full */
+	LOST,			/* of these, no record: the buffer was full */
 	LIMITED,		/* of these, no record: past max_events */
 	FAILED,			/* of these, returned NULL */
 	SIGHTINGS,		/* sightings seen */
-	SIGHTINGS_LOST,		/* of these, no record: the ring was full */
+	SIGHTINGS_LOST,		/* of these, no record: the buffer was full */
 	TASKS_LOST,		/* tasks whose scope could not be kept: the table was full */
 	ENTERED,		/* kprobe: entries into skb_clone() */
 	RETURNED,		/* kprobe: returns from it */
@@ -36,30 +36,43 @@ struct settings {
 	u64 wakeup_mask;	/* wake the reader at every call whose number has these bits clear */
 };
 
-BPF_RINGBUF_OUTPUT(ring, RING_PAGES);
 BPF_ARRAY(counters, u64, COUNTERS);
 BPF_ARRAY(settings, struct settings, 1);
 BPF_HASH(callers, u64, u64, 4096);
 
-/* Add one to a counter and give its value before. */
-static __always_inline u64 count_one(int which)
+static __always_inline void count_one(int which)
 {
 	u64 *value = counters.lookup(&which);
 
-	return value ? __sync_fetch_and_add(value, 1) : 0;
+	if (value)
+		__sync_fetch_and_add(value, 1);
 }
 
 /*
- * The reader looks ten times a second anyway: wake it only before the ring fills, every
- * power-of-two number of calls.
+ * Count a call, and give its number. An atomic add that gives the value needs Linux 5.12 (commit
+ * 5ca419f2864a, "bpf: Add BPF_FETCH field / create atomic_fetch_add instruction") and LLVM 12.
+ * Without it calls that other CPUs make at this moment can be in the number, too: it is this
+ * call's or higher.
  */
-static __always_inline void submit(struct skb_event *e)
-{
-	int zero = 0;
-	struct settings *s = settings.lookup(&zero);
-	bool wake = s && e->kind != KIND_SIGHTING && !(e->count & s->wakeup_mask);
+#if defined(ATOMICS_FETCH) && __clang_major__ >= 12
+#define CALLS_ARE_NUMBERED 1
+#else
+#define CALLS_ARE_NUMBERED 0
+#endif
 
-	ring.ringbuf_submit(e, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+static __always_inline u64 count_call(void)
+{
+	int which = CALLS;
+	u64 *value = counters.lookup(&which);
+
+	if (!value)
+		return 0;
+#if CALLS_ARE_NUMBERED
+	return __sync_fetch_and_add(value, 1) + 1;
+#else
+	__sync_fetch_and_add(value, 1);
+	return *(volatile u64 *)value;
+#endif
 }
 
 /* ------------------------------------------------------------------ scope */
@@ -103,19 +116,69 @@ int on_free(struct bpf_raw_tracepoint_args *ctx)
 
 /* ------------------------------------------------------------------ records */
 
-/* A zeroed record of the running task, or NULL (and counted) when the ring is full. */
-static __always_inline struct skb_event *reserve(u8 kind, u64 count, int lost)
-{
-	struct skb_event *e = ring.ringbuf_reserve(sizeof(*e));
-	u64 id = bpf_get_current_pid_tgid();
+/*
+ * A record is written in place in the ring buffer, or, where there is none, on the stack and then
+ * copied to the perf buffer of this CPU. Each CPU's perf buffer wakes its reader by itself.
+ */
+#ifdef BUFFER_PERF
 
-	if (!e) {
+BPF_PERF_OUTPUT(records);
+
+static __always_inline struct skb_event *reserve_room(struct skb_event *stack, int lost)
+{
+	return stack;
+}
+
+static __always_inline void submit(void *ctx, struct skb_event *e)
+{
+	if (records.perf_submit(ctx, e, sizeof(*e)))
+		count_one(e->kind == KIND_SIGHTING ? SIGHTINGS_LOST : LOST);
+}
+
+#else
+
+BPF_RINGBUF_OUTPUT(records, RING_PAGES);
+
+static __always_inline struct skb_event *reserve_room(struct skb_event *stack, int lost)
+{
+	struct skb_event *e = records.ringbuf_reserve(sizeof(*e));
+
+	if (!e)
 		count_one(lost);
+	return e;
+}
+
+/*
+ * The reader looks ten times a second anyway: wake it only before the ring fills, every
+ * power-of-two number of calls.
+ */
+static __always_inline bool wakes(struct skb_event *e)
+{
+	int zero = 0, which = CALLS;
+	struct settings *s = settings.lookup(&zero);
+	u64 *calls = CALLS_ARE_NUMBERED ? &e->count : counters.lookup(&which);
+
+	return s && calls && e->kind != KIND_SIGHTING && !(*calls & s->wakeup_mask);
+}
+
+static __always_inline void submit(void *ctx, struct skb_event *e)
+{
+	records.ringbuf_submit(e, wakes(e) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+#endif
+
+/* A zeroed record of the running task, or NULL (and counted) when there is no room for it. */
+static __always_inline struct skb_event *reserve(struct skb_event *stack, u8 kind, int lost)
+{
+	struct skb_event *e = reserve_room(stack, lost);
+	u64 id;
+
+	if (!e)
 		return NULL;
-	}
+	id = bpf_get_current_pid_tgid();
 	__builtin_memset(e, 0, sizeof(*e));
 	e->ts = bpf_ktime_get_ns();
-	e->count = count;
 	e->pid = id >> 32;
 	e->tid = id;
 	e->uid = bpf_get_current_uid_gid();
@@ -126,20 +189,29 @@ static __always_inline struct skb_event *reserve(u8 kind, u64 count, int lost)
 	return e;
 }
 
-/* The record of one call of skb_clone(), or NULL when it is only counted. */
-static __always_inline struct skb_event *reserve_call(u8 kind)
+/*
+ * The record of one call of skb_clone(), or NULL when it is only counted. Where calls are not
+ * numbered, the time and the CPU make a number that no other call of half a year has.
+ */
+static __always_inline struct skb_event *reserve_call(struct skb_event *stack, u8 kind)
 {
-	u64 count = count_one(CALLS) + 1;
+	u64 number = count_call();
 	int zero = 0;
 	struct settings *s = settings.lookup(&zero);
+	struct skb_event *e;
 
 	if (kind == KIND_FAILED)
 		count_one(FAILED);
-	if (s && count > s->max_events) {
+	if (s && number > s->max_events) {
 		count_one(LIMITED);
 		return NULL;
 	}
-	return reserve(kind, count, LOST);
+	e = reserve(stack, kind, LOST);
+	if (!e)
+		return NULL;
+	e->count = CALLS_ARE_NUMBERED ? number : e->ts << 10 | (e->cpu & 1023);
+	e->present = CALLS_ARE_NUMBERED ? HAS_COUNT : 0;
+	return e;
 }
 
 static __always_inline void set_caller(struct skb_event *e, u64 caller)

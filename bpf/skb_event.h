@@ -43,11 +43,12 @@ enum skb_present {
 	HAS_TCP = 1 << 8,	/* tcp_flags, seq */
 	HAS_IFINDEX = 1 << 9,
 	HAS_DEV = 1 << 10,	/* dev, netns */
+	HAS_COUNT = 1 << 11,	/* else count is only a number that no other call has */
 };
 
 struct skb_event {
 	__u64 ts;		/* bpf_ktime_get_ns(): CLOCK_MONOTONIC, ns */
-	__u64 count;		/* this call's number in the trace, from 1, machine-wide */
+	__u64 count;		/* this call's number, from 1, machine-wide; else unique (HAS_COUNT) */
 	__u64 parent;		/* struct sk_buff * that was cloned */
 	__u64 clone;		/* struct sk_buff * that skb_clone() returned */
 	__u64 sk;		/* struct sock * that the packet belongs to */

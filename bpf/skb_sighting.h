@@ -29,9 +29,10 @@ static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
  * `dev_is_valid`: elsewhere skb->dev shares its place with dev_scratch
  * (udp_set_dev_scratch() in net/ipv4/udp.c), and only skb_iif can be trusted.
  */
-static __always_inline void emit_sighting(u64 address, struct skb_copy *skb, bool dev_is_valid)
+static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_copy *skb,
+					  bool dev_is_valid)
 {
-	struct skb_event *e;
+	struct skb_event stack, *e;
 	u64 *found, count;
 
 	if (fclone_of(skb) == FCLONE_ORIG || !cloned_of(skb))
@@ -42,9 +43,10 @@ static __always_inline void emit_sighting(u64 address, struct skb_copy *skb, boo
 	count = *found;
 	unfilled.delete(&address);
 	count_one(SIGHTINGS);
-	e = reserve(KIND_SIGHTING, count, SIGHTINGS_LOST);
+	e = reserve(&stack, KIND_SIGHTING, SIGHTINGS_LOST);
 	if (!e)
 		return;
+	e->count = count;
 	e->clone = address;
 	e->present |= HAS_CLONE;
 	e->sk = SKB(skb, u64, SKB_SK);
@@ -57,7 +59,7 @@ static __always_inline void emit_sighting(u64 address, struct skb_copy *skb, boo
 		e->ifindex = SKB(skb, u32, SKB_IIF);
 		e->present |= HAS_IFINDEX;
 	}
-	submit(e);
+	submit(ctx, e);
 }
 
 /* netif_receive_skb(skb) */
@@ -66,7 +68,7 @@ int on_receive(struct bpf_raw_tracepoint_args *ctx)
 	struct skb_copy skb;
 
 	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx->args[0], &skb, true);
+		emit_sighting(ctx, ctx->args[0], &skb, true);
 	return 0;
 }
 
@@ -76,7 +78,7 @@ int on_copy_to_user(struct bpf_raw_tracepoint_args *ctx)
 	struct skb_copy skb;
 
 	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx->args[0], &skb, false);
+		emit_sighting(ctx, ctx->args[0], &skb, false);
 	return 0;
 }
 

@@ -49,11 +49,11 @@ static __always_inline u64 caller_from_stack(struct bpf_raw_tracepoint_args *ctx
 int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 site = ctx->args[0], clone = ctx->args[1], caller;
-	struct skb_event *e;
+	struct skb_event stack, *e;
 
 	if (site < SKB_CLONE_START || site >= SKB_CLONE_END)
 		return 0;
-	e = reserve_call(clone ? KIND_CLONE : KIND_FAILED);
+	e = reserve_call(&stack, clone ? KIND_CLONE : KIND_FAILED);
 	if (!e)
 		return 0;
 	e->path = PATH_SLAB;
@@ -65,7 +65,7 @@ int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 	caller = caller_from_stack(ctx);
 	if (caller)
 		set_caller(e, caller);
-	submit(e);
+	submit(ctx, e);
 	return 0;
 }
 
@@ -86,9 +86,9 @@ static __always_inline bool was_queued(u64 address, u64 tstamp)
 	return before && (!tstamp || *before == tstamp);
 }
 
-static __always_inline void emit_fast(u64 address, struct skb_copy *skb)
+static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *skb)
 {
-	struct skb_event *e = reserve_call(KIND_CLONE);
+	struct skb_event stack, *e = reserve_call(&stack, KIND_CLONE);
 
 	if (!e)
 		return;
@@ -102,7 +102,7 @@ static __always_inline void emit_fast(u64 address, struct skb_copy *skb)
 #endif
 	fill_packet(e, skb);
 	fill_device(e, SKB(skb, u64, SKB_DEV));
-	submit(e);
+	submit(ctx, e);
 }
 
 /* net_dev_queue(skb) */
@@ -114,14 +114,14 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 	if (!read_skb(&skb, address))
 		return 0;
 	if (!is_fresh_fast_clone(&skb)) {
-		emit_sighting(address, &skb, true);
+		emit_sighting(ctx, address, &skb, true);
 		return 0;
 	}
 	tstamp = SKB(&skb, u64, SKB_TSTAMP);
 	if (was_queued(address, tstamp))
 		return 0;
 	queued.update(&address, &tstamp);
-	emit_fast(address, &skb);
+	emit_fast(ctx, address, &skb);
 	return 0;
 }
 
@@ -134,10 +134,10 @@ int on_release(struct bpf_raw_tracepoint_args *ctx)
 	if (!read_skb(&skb, address))
 		return 0;
 	if (!is_fresh_fast_clone(&skb))
-		emit_sighting(address, &skb, false);
+		emit_sighting(ctx, address, &skb, false);
 	else if (was_queued(address, SKB(&skb, u64, SKB_TSTAMP)))
 		queued.delete(&address);
 	else
-		emit_fast(address, &skb);
+		emit_fast(ctx, address, &skb);
 	return 0;
 }

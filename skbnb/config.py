@@ -14,6 +14,8 @@ from typing import Any, Callable
 from .errors import OptionError, RequestError
 
 __all__ = [
+    "BUFFERS",
+    "LAYOUTS",
     "MAX_LINE",
     "PROBES",
     "SCOPES",
@@ -27,6 +29,8 @@ MAX_LINE = 64 << 10
 
 PROBES = ("auto", "fentry", "kprobe", "tracepoint")
 SCOPES = ("cell", "notebook", "all")
+BUFFERS = ("auto", "ring", "perf")
+LAYOUTS = ("auto", "btf", "headers")
 
 _U32 = (1 << 32) - 1
 _I64 = (1 << 63) - 1
@@ -40,8 +44,15 @@ class Config:
     ----------
     probe
         ``auto`` (the first that really attaches) or a probe's name.
+    buffer
+        What takes records from the kernel to the agent: the BPF ``ring`` buffer or, one
+        for each CPU, ``perf`` buffers. ``auto``: the ring where the kernel has one.
+    layout
+        Where the kernel's struct members are learnt: from its own ``btf`` or from its
+        ``headers``. ``auto``: from BTF where the kernel has it.
     ring_mib
-        Size of the ring between kernel and agent in MiB, a power of two from 1 to 256.
+        Size of the buffer (of all perf buffers together) in MiB, a power of two from 1
+        to 256.
     max_events
         Keep at most this many clones; later ones are only counted. None: no limit.
     max_seconds
@@ -55,6 +66,8 @@ class Config:
     cell_tid: int
     notebook_pid: int
     probe: str = "auto"
+    buffer: str = "auto"
+    layout: str = "auto"
     ring_mib: int = 32
     max_events: int | None = None
     max_seconds: float | None = None
@@ -76,6 +89,8 @@ def _is_seconds(value: Any) -> bool:
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "probe": (lambda v: type(v) is str and v in PROBES, " or ".join(PROBES)),
+    "buffer": (lambda v: type(v) is str and v in BUFFERS, " or ".join(BUFFERS)),
+    "layout": (lambda v: type(v) is str and v in LAYOUTS, " or ".join(LAYOUTS)),
     "ring_mib": (
         lambda v: _is_int(v, 1, 256) and v & (v - 1) == 0,
         "a power of two from 1 to 256",

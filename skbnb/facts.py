@@ -32,6 +32,8 @@ class Facts:
 
     probe: str | None = None
     coverage: str | None = None
+    buffer: str | None = None
+    buffer_why: str = ""
     kernel: str | None = None
     source: str | None = None
     scope: str | None = None

@@ -24,7 +24,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 
 from . import notebook
-from .config import PROBES, SCOPES
+from .config import BUFFERS, LAYOUTS, PROBES, SCOPES
 from .errors import OptionError
 from .session import interrupts_held
 
@@ -82,6 +82,21 @@ class SkbMagics(Magics):
         metavar="|".join(PROBES),
         default="auto",
         help="How to see skb_clone(); auto takes the first that attaches.",
+    )
+    @argument(
+        "--buffer",
+        choices=BUFFERS,
+        metavar="|".join(BUFFERS),
+        default="auto",
+        help="How records leave the kernel; auto takes the ring where there is one.",
+    )
+    @argument(
+        "--layout",
+        choices=LAYOUTS,
+        metavar="|".join(LAYOUTS),
+        default="auto",
+        help="Where the kernel's struct members are learnt; auto takes BTF where there "
+        "is any.",
     )
     @argument(
         "--max-events",
@@ -175,6 +190,8 @@ class Run:
             pid=arguments.pid,
             comm=arguments.comm,
             probe=arguments.probe,
+            buffer=arguments.buffer,
+            layout=arguments.layout,
             max_events=arguments.max_events,
             max_seconds=arguments.max_seconds,
             record=arguments.record,

@@ -114,6 +114,8 @@ def trace(
     probe: str = "auto",
     max_events: int | None = None,
     max_seconds: float | None = None,
+    buffer: str = "auto",
+    layout: str = "auto",
     ring_mib: int = Config.ring_mib,
     record: str | os.PathLike[str] | None = None,
     transport: Transport | None = None,
@@ -130,8 +132,9 @@ def trace(
         Keep at most this many clones of the whole machine, and count the others.
     max_seconds
         Stop tracing after this many seconds; the block goes on.
-    ring_mib
-        Size of the ring between kernel and agent in MiB, a power of two.
+    buffer, layout, ring_mib
+        How records come from the kernel, where its struct members are learnt, and how
+        large the buffer is: see `skbnb.config.Config`.
     record
         A file that gets the stream as it comes.
     transport
@@ -155,6 +158,8 @@ def trace(
         cell_tid=threading.get_native_id(),
         notebook_pid=os.getpid(),
         probe=probe,
+        buffer=buffer,
+        layout=layout,
         ring_mib=ring_mib,
         max_events=max_events,
         max_seconds=max_seconds,

@@ -63,6 +63,7 @@ class Has(IntFlag):
     TCP = 1 << 8
     IFINDEX = 1 << 9
     DEV = 1 << 10
+    COUNT = 1 << 11
 
 
 RECORD = np.dtype(
@@ -122,7 +123,7 @@ class Column:
 
     name: str
     dtype: Literal[
-        "datetime64[ns]", "float64", "int64", "uint32", "uint16",
+        "datetime64[ns]", "float64", "uint32", "uint16",
         "category", "UInt64", "UInt32", "UInt16",
     ]  # fmt: skip
     text: str
@@ -135,9 +136,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("t", "float64", "Seconds since tracing began, just before the cell.", "ts"),
     Column(
         "count",
-        "int64",
-        "This call's number in the trace, from 1, over the whole machine.",
+        "UInt64",
+        "This call's number in the trace, from 1, over the whole machine (Linux 5.12).",
         "count",
+        Has.COUNT,
     ),
     Column("comm", "category", "Name of the running thread (`comm`).", "comm"),
     Column("pid", "uint32", "Process id of the running task.", "pid"),

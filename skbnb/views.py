@@ -70,6 +70,11 @@ def _probe(facts: Facts) -> str:
     return f"probe {facts.probe}, {missed if facts.coverage else 'sees every clone'}"
 
 
+def _buffer(facts: Facts) -> str:
+    why = f": {facts.buffer_why}" if facts.buffer_why else ""
+    return f"perf buffer{why}" if facts.buffer == "perf" else ""
+
+
 def _recorded(facts: Facts) -> str:
     if facts.source != "recording":
         return ""
@@ -137,6 +142,7 @@ _PHRASES: tuple[Callable[[Facts], str], ...] = (
     _calls,
     _filters,
     _probe,
+    _buffer,
     _recorded,
     _captured,
     _truncated,
@@ -174,10 +180,12 @@ def _event_lines(df: pd.DataFrame) -> list[str]:
     if df.empty:
         return []
     shown = df.head(_MAX_EVENTS)
-    numbers = shown["count"] if "count" in df else [""] * len(shown)
+    numbers = shown.get("count", pd.Series(pd.NA, shown.index)).astype("str")
     lines = [f"{'TIME(s)':<12} {'COMM':<16} {'PID':<8} COUNT"]
     for t, comm, pid, number, kind in zip(
-        shown["t"], shown["comm"], shown["pid"], numbers, shown["kind"], strict=True
+        *(shown["t"], shown["comm"], shown["pid"]),
+        *(numbers.fillna("-"), shown["kind"]),
+        strict=True,
     ):
         failed = " failed" if kind == "failed" else ""
         lines.append(f"{t:<12.6f} {printable(comm):<16} {pid:<8} {number}{failed}")

@@ -73,6 +73,9 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "probe": str,
         "coverage": str,  # what the probe misses; empty for nothing
         "probes": dict,  # every probe tried -> "attached", or why not
+        "buffer": str,  # "ring" or "perf"
+        "buffer_why": str,  # why not the better one; empty for none
+        "layout": str,  # struct members from "btf" or "headers"
         "ring_mib": int,
         "max_events": _OPTIONAL_INT,
         "max_seconds": _OPTIONAL_NUMBER,

@@ -20,7 +20,7 @@ MEMBERS = (
     "kind", "path", "scope", "family", "protocol", "tcp_flags",
 )  # fmt: skip
 
-EVERYTHING = (1 << 11) - 1
+EVERYTHING = (1 << 12) - 1
 
 CURL = {
     "ts": 2_000,
@@ -86,6 +86,9 @@ def hello(**changes: Any) -> dict[str, Any]:
         "probe": "tracepoint",
         "coverage": "",
         "probes": {"tracepoint": "attached"},
+        "buffer": "ring",
+        "buffer_why": "",
+        "layout": "btf",
         "ring_mib": 32,
         "max_events": None,
         "max_seconds": None,

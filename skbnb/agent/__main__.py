@@ -25,10 +25,12 @@ from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header
 from . import messages
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock
-from .ring import HEADER_SIZE
 
 # The reader is woken when an eighth of the ring is full, and this often anyway.
 TICK_SECONDS = 0.1
+
+# What traces ask for as a rule: loaded before the first.
+_USUAL = Config(cell_tid=1, notebook_pid=1)
 
 
 class Running(NamedTuple):
@@ -56,7 +58,7 @@ class Agent:
         self._requests = requests
         self._frames = frames
         self._pending = b""
-        self._programs: dict[tuple[str, int], Program] = {}
+        self._programs: dict[tuple[object, ...], Program] = {}
         self._refused: dict[str, ProbeError] = {}
         self._trace: Running | None = None
         self._poll = select.epoll()
@@ -113,17 +115,17 @@ class Agent:
         # What goes wrong here, but for a probe, goes wrong again at the first start.
         for probe in PROBES:
             try:
-                self._program(probe, Config.ring_mib).try_out()
+                self._program(probe, _USUAL).try_out()
                 return
             except ProbeError as error:
                 self._refused[probe.name] = error
             except SkbnbError:
                 return
 
-    def _program(self, probe: Probe, ring_mib: int) -> Program:
-        key = probe.name, ring_mib
+    def _program(self, probe: Probe, config: Config) -> Program:
+        key = Program.key(probe, config)
         if key not in self._programs:
-            self._programs[key] = Program(probe, ring_mib, read_source)
+            self._programs[key] = Program(probe, config, read_source)
         return self._programs[key]
 
     def _start(self, config: Config) -> None:
@@ -134,7 +136,7 @@ class Agent:
             if probe.name in refused:
                 continue
             try:
-                program = self._program(probe, config.ring_mib)
+                program = self._program(probe, config)
                 before = program.attach(config)
             except ProbeError as error:
                 refused[probe.name] = error
@@ -150,19 +152,23 @@ class Agent:
         before: dict[str, int],
         refused: dict[str, ProbeError],
     ) -> None:
-        self._poll.register(program.ring.fd, select.EPOLLIN | select.EPOLLET)
+        for fd in program.reader.fds:
+            self._poll.register(fd, select.EPOLLIN | select.EPOLLET)
         verdicts = {name: error.args[0] for name, error in refused.items()}
         self._send(
             Kind.HELLO,
             abi=ABI,
             version=__version__,
-            stride=program.ring.stride,
-            offset=HEADER_SIZE,
+            stride=program.reader.stride,
+            offset=program.reader.offset,
             kernel=os.uname().release,
             machine=os.uname().machine,
             probe=program.probe.name,
             coverage=program.probe.coverage,
             probes={**verdicts, program.probe.name: "attached"},
+            buffer=program.buffer.name,
+            buffer_why=program.buffer.why,
+            layout=program.layout.name,
             ring_mib=config.ring_mib,
             max_events=config.max_events,
             max_seconds=config.max_seconds,
@@ -181,8 +187,9 @@ class Agent:
         assert trace
         trace.program.detach()
         stopped = time.monotonic_ns()
-        self._poll.unregister(trace.program.ring.fd)
-        while trace.program.ring.drain(self._send_events, MAX_EVENTS):
+        for fd in trace.program.reader.fds:
+            self._poll.unregister(fd)
+        while trace.program.reader.drain(self._send_events, MAX_EVENTS):
             pass
         after = trace.program.counters()
         counts = {name: after[name] - trace.before[name] for name in after}
@@ -203,7 +210,7 @@ class Agent:
 
     def _drain(self) -> None:
         assert self._trace
-        self._trace.program.ring.drain(self._send_events, MAX_EVENTS)
+        self._trace.program.reader.drain(self._send_events, MAX_EVENTS)
 
     def _send_events(self, block: memoryview) -> None:
         self._write(pack_header(Kind.EVENTS, len(block)))

@@ -72,7 +72,9 @@ class Btf:
     def __init__(self) -> None:
         lib = _libbpf()
         pointer, u32 = ctypes.c_void_p, ctypes.c_uint32
-        lib.btf__load_vmlinux_btf.restype = pointer
+        # Before libbpf 0.5 by its older name.
+        load = getattr(lib, "btf__load_vmlinux_btf", None) or lib.libbpf_find_kernel_btf
+        load.restype = pointer
         lib.btf__find_by_name_kind.argtypes = [pointer, ctypes.c_char_p, u32]
         lib.btf__type_by_id.argtypes = [pointer, u32]
         lib.btf__type_by_id.restype = pointer
@@ -80,7 +82,7 @@ class Btf:
         lib.btf__name_by_offset.restype = ctypes.c_char_p
         lib.btf__free.argtypes = [pointer]
         self._lib = lib
-        self._btf = lib.btf__load_vmlinux_btf()
+        self._btf = load()
         # Before libbpf 1.0 an error is a small negative number in the pointer's place.
         if not self._btf or self._btf > (1 << 64) - 4096:
             self._btf = None
@@ -148,8 +150,46 @@ def _libbpf() -> ctypes.CDLL:
     )
 
 
-def from_btf() -> list[str]:
-    """Compiler flags that tell the C files where this kernel's members lie."""
+class Layout(NamedTuple):
+    """Where the running kernel keeps its struct members.
+
+    Parameters
+    ----------
+    name
+        Who says so, as in ``--layout``: ``btf`` or ``headers``.
+    flags
+        Compiler flags that tell the C files.
+    """
+
+    name: str
+    flags: list[str]
+
+
+def choose(name: str) -> Layout:
+    """The layout for a ``--layout`` value: BTF, or else the headers.
+
+    Raises
+    ------
+    LayoutError
+        Neither is there, or not the one that was asked for.
+    """
+    if name == "headers":
+        return from_headers()
+    try:
+        return from_btf()
+    except LayoutError as no_btf:
+        if name == "btf":
+            raise
+        try:
+            return from_headers()
+        except LayoutError as no_headers:
+            raise LayoutError(
+                f"{no_btf.args[0]} and {no_headers.args[0]}", no_headers.hint
+            ) from None
+
+
+def from_btf() -> Layout:
+    """The layout as the kernel itself tells it."""
     if not os.path.exists(BTF_PATH):
         raise LayoutError("this kernel has no BTF (/sys/kernel/btf/vmlinux)")
     btf = Btf()
@@ -163,12 +203,12 @@ def from_btf() -> list[str]:
         constants["SKB_SIZE"] = btf.size("sk_buff")
     finally:
         btf.close()
-    return [f"-D{name}={value}" for name, value in constants.items()]
+    return Layout("btf", [f"-D{name}={value}" for name, value in constants.items()])
 
 
-def from_headers() -> list[str]:
-    """Compiler flags for kernels without BTF: the real headers say it (offsetof)."""
+def from_headers() -> Layout:
+    """The layout for kernels without BTF: their real headers say it (offsetof)."""
     release = os.uname().release
     if not os.path.isdir(f"/lib/modules/{release}/build"):
         raise LayoutError(f"there are no kernel headers for {release}")
-    return ["-DLAYOUT_FROM_HEADERS"]
+    return Layout("headers", ["-DLAYOUT_FROM_HEADERS"])

@@ -3,22 +3,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import mmap
-import os
-import re
-import tempfile
 import time
-from typing import Any, Callable, Iterator
+from typing import Callable
 
 from ..config import Config
-from ..errors import BccError, LayoutError, ProbeError
+from ..errors import ProbeError
 from ..wire import RECORD_SIZE
-from . import kheaders, layout, messages, scope
+from . import buffers, layout, scope, syscalls
 from .attach import KINDS, Attachment
+from .compiler import compiled, expand, import_bcc
 from .probes import FOLLOW_TASKS, Probe
-from .ring import Ring
 from .symbols import Symbols, kernel_symbols
 
 # enum counter of bpf/skb_common.h, in order.
@@ -37,24 +32,6 @@ COUNTERS = (
 _NO_LIMIT = (1 << 64) - 1
 
 
-def import_bcc() -> Any:
-    """The distribution's bcc, told apart from PyPI's package of that name."""
-    try:
-        import bcc
-    except ImportError as error:
-        raise BccError(
-            f"{os.path.realpath('/proc/self/exe')} has no BCC ({error})"
-        ) from None
-    if not hasattr(bcc, "BPF"):
-        raise BccError(
-            f"the module bcc at {getattr(bcc, '__file__', '?')} is not BCC but PyPI's "
-            "package of that name",
-            "Run `pip uninstall bcc`, then install python3-bpfcc (Debian, Ubuntu), "
-            "python3-bcc (Fedora) or python-bcc (Arch).",
-        )
-    return bcc
-
-
 class Program:
     """A probe, compiled and loaded.
 
@@ -62,29 +39,27 @@ class Program:
     ----------
     probe
         Which.
-    ring_mib
-        Size of its ring.
+    config
+        What of it is fixed when a program is loaded: see `key`.
     read_source
         Gives the text of a file of ``bpf/``.
     """
 
     def __init__(
-        self, probe: Probe, ring_mib: int, read_source: Callable[[str], str]
+        self, probe: Probe, config: Config, read_source: Callable[[str], str]
     ) -> None:
         self.probe = probe
-        self.ring_mib = ring_mib
-        self._bcc = import_bcc()
-        size = ring_mib << 20
-        flags = [
-            f"-DRING_PAGES={size // mmap.PAGESIZE}",
-            *_symbol_flags(probe, kernel_symbols()),
-            *kheaders.user_include_flags(),
-            "-Wno-everything",
-        ]
+        self.size = config.ring_mib << 20
+        self.buffer = buffers.choose(config.buffer, self.size)
+        self.layout = layout.choose(config.layout)
+        flags = [*self.buffer.flags, *_symbol_flags(probe, kernel_symbols())]
+        if syscalls.has_fetching_atomics():
+            flags.append("-DATOMICS_FETCH")
         if probe.trial:
             # BCC keeps the maps of what fails to load, and ours are large.
-            self._compile(read_source(probe.trial), flags).cleanup()
-        self._bpf = self._compile(expand(probe.source, read_source), flags)
+            compiled(read_source(probe.trial), flags, self.layout).cleanup()
+        text = expand(probe.source, read_source)
+        self._bpf = compiled(text, flags, self.layout)
         # What BCC attaches on its own account while it compiles.
         self._attached = [
             a for a in probe.attachments if not KINDS[a.kind].program_type
@@ -92,32 +67,17 @@ class Program:
         self.detach()
         for attachment in FOLLOW_TASKS + probe.attachments:
             self._load(attachment)
-        self.ring = Ring(self._bpf[b"ring"].map_fd, size, RECORD_SIZE)
+        records = self._bpf[b"records"].map_fd
+        self.reader = self.buffer.reader(records, self.size, RECORD_SIZE)
         self._settings = self._bpf[b"settings"]
         self._counters = self._bpf[b"counters"]
         # The first lookup reads the whole symbol table: not when a trace ends.
-        self._bcc.BPF.ksym(0)
+        import_bcc().BPF.ksym(0)
 
-    def _compile(self, text: str, flags: list[str]) -> Any:
-        try:
-            layout_flags = layout.from_btf()
-        except LayoutError as no_btf:
-            try:
-                layout_flags = layout.from_headers()
-            except LayoutError as no_headers:
-                raise LayoutError(
-                    f"{no_btf.args[0]} and {no_headers.args[0]}", no_headers.hint
-                ) from None
-            return self._bpf_of(text, flags + layout_flags)
-        with stub_headers():
-            return self._bpf_of(text, flags + layout_flags)
-
-    def _bpf_of(self, text: str, flags: list[str]) -> Any:
-        try:
-            return self._bcc.BPF(text=text, cflags=flags)
-        except Exception as error:
-            said = messages.take_error() or str(error)
-            raise ProbeError(f"does not load: {said}") from error
+    @staticmethod
+    def key(probe: Probe, config: Config) -> tuple[object, ...]:
+        """What one program serves: traces with the same key."""
+        return probe.name, config.ring_mib, config.buffer, config.layout
 
     def _load(self, attachment: Attachment) -> None:
         program_type = KINDS[attachment.kind].program_type
@@ -125,7 +85,7 @@ class Program:
             return
         try:
             self._bpf.load_func(
-                attachment.function.encode(), getattr(self._bcc.BPF, program_type)
+                attachment.function.encode(), getattr(import_bcc().BPF, program_type)
             )
         except Exception as error:
             raise ProbeError(f"does not load: {error}") from error
@@ -142,7 +102,7 @@ class Program:
         limit = before["calls"] + config.max_events if config.max_events else _NO_LIMIT
         self._settings[0] = self._settings.Leaf(limit, self._wakeup_mask())
         self._bpf[b"callers"].clear()
-        self.ring.skip()
+        self.reader.skip()
         try:
             self._follow(config)
             for attachment in self.probe.attachments:
@@ -169,9 +129,7 @@ class Program:
     def _wakeup_mask(self) -> int:
         # Wake the reader when about an eighth of the ring has filled: 2 ** n calls,
         # less one.
-        return (
-            1 << ((self.ring_mib << 20) // self.ring.stride // 8).bit_length() - 1
-        ) - 1
+        return (1 << (self.size // self.reader.stride // 8).bit_length() - 1) - 1
 
     def _follow(self, config: Config) -> None:
         # Look again until nothing is new: a task made between the look and the update
@@ -212,7 +170,7 @@ class Program:
         """Every caller's address in hex -> the function that it lies in."""
         named = {}
         for address in self._bpf[b"callers"]:
-            symbol = self._bcc.BPF.ksym(address.value).decode("ascii", "replace")
+            symbol = import_bcc().BPF.ksym(address.value).decode("ascii", "replace")
             if symbol != "[unknown]":
                 named[f"{address.value:#x}"] = symbol
         return named
@@ -234,35 +192,6 @@ def _symbol_flags(probe: Probe, symbols: Symbols) -> list[str]:
         if bounds:
             constants[name] = bounds.start
     return [f"-D{name}={value}ULL" for name, value in constants.items()]
-
-
-@contextlib.contextmanager
-def stub_headers() -> Iterator[None]:
-    """Point BCC at stub headers for as long as it compiles."""
-    with tempfile.TemporaryDirectory(prefix="skbnb-") as folder:
-        kheaders.write(folder)
-        os.environ["BCC_KERNEL_SOURCE"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["BCC_KERNEL_SOURCE"]
-
-
-def expand(name: str, read_source: Callable[[str], str]) -> str:
-    """One text of a C file and the files of ``bpf/`` that it includes.
-
-    BCC rewrites only the main file, so includes cannot be left to clang; ``#line``
-    keeps its messages right.
-    """
-    lines = [f'#line 1 "bpf/{name}"']
-    for number, line in enumerate(read_source(name).splitlines(), 1):
-        include = re.match(r'#include "(\w+\.h)"', line)
-        if include:
-            lines.append(expand(include.group(1), read_source))
-            lines.append(f'#line {number + 1} "bpf/{name}"')
-        else:
-            lines.append(line)
-    return "\n".join(lines)
 
 
 def clock() -> dict[str, int]:

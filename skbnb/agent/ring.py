@@ -14,7 +14,7 @@ from __future__ import annotations
 import mmap
 from typing import Callable
 
-HEADER_SIZE = 8
+_HEADER_SIZE = 8
 
 
 class Ring:
@@ -30,9 +30,11 @@ class Ring:
         Size of each record in bytes, without its header; a multiple of eight.
     """
 
+    offset = _HEADER_SIZE
+
     def __init__(self, fd: int, size: int, record_size: int) -> None:
-        self.fd = fd
-        self.stride = HEADER_SIZE + record_size
+        self.fds = [fd]
+        self.stride = _HEADER_SIZE + record_size
         self._size = size
         page = mmap.PAGESIZE
         self._consumer = memoryview(mmap.mmap(fd, page, mmap.MAP_SHARED)).cast("Q")

@@ -16,7 +16,7 @@
 #error "the process, its syscall, the number of records and a caller come from the loader"
 #endif
 
-#define EVERYTHING (HAS_DEV * 2 - 1)
+#define EVERYTHING_ELSE (HAS_DEV * 2 - 1)
 
 static __always_inline void fill_connection(struct skb_event *e)
 {
@@ -32,9 +32,9 @@ static __always_inline void fill_connection(struct skb_event *e)
 	e->tcp_flags = n & 7 ? 0x10 : 0x18;	/* ACK, PSH|ACK */
 }
 
-static __always_inline void emit(void)
+static __always_inline void emit(void *ctx)
 {
-	struct skb_event *e = reserve_call(KIND_CLONE);
+	struct skb_event stack, *e = reserve_call(&stack, KIND_CLONE);
 
 	if (!e)
 		return;
@@ -43,7 +43,7 @@ static __always_inline void emit(void)
 	e->clone = e->parent + SKB_SIZE;
 	e->sk = 0xffff888100000000ULL + (e->count & 63) * 4096;
 	set_caller(e, TCP_TRANSMIT_SKB);
-	e->present = EVERYTHING;
+	e->present |= EVERYTHING_ELSE;
 	e->ethertype = 0x0800;
 	e->family = 2;			/* AF_INET */
 	e->protocol = 6;		/* IPPROTO_TCP */
@@ -52,7 +52,7 @@ static __always_inline void emit(void)
 	e->netns = 4026531840U;
 	e->dev[0] = 'l';
 	e->dev[1] = 'o';
-	submit(e);
+	submit(ctx, e);
 }
 
 /* sys_enter(regs, id) */
@@ -61,6 +61,6 @@ int on_syscall(struct bpf_raw_tracepoint_args *ctx)
 	if (bpf_get_current_pid_tgid() >> 32 != LOAD_PID || ctx->args[1] != LOAD_SYSCALL)
 		return 0;
 	for (int i = 0; i < LOAD_BATCH; i++)
-		emit();
+		emit(ctx);
 	return 0;
 }

@@ -142,16 +142,16 @@ def event_class() -> type[ctypes.Structure]:
 
 def serve_bcc(read_source: Callable[[str], str], row_of: Callable[[Any], Row]) -> int:
     """Collect rows through BCC's callback, trace by trace."""
-    program = Program(FLOOD, Config.ring_mib, read_source)
+    config = Config(cell_tid=os.getppid(), notebook_pid=os.getppid())
+    program = Program(FLOOD, config, read_source)
     bpf = program._bpf
     rows: list[Row] = []
 
     def callback(_context: Any, data: Any, _size: int) -> None:
-        rows.append(row_of(bpf["ring"].event(data)))
+        rows.append(row_of(bpf["records"].event(data)))
 
-    bpf["ring"]._event_class = event_class()
-    bpf["ring"].open_ring_buffer(callback)
-    config = Config(cell_tid=os.getppid(), notebook_pid=os.getppid())
+    bpf["records"]._event_class = event_class()
+    bpf["records"].open_ring_buffer(callback)
     for line in sys.stdin:
         if line == "start\n":
             rows.clear()

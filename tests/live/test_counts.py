@@ -29,7 +29,9 @@ def assert_complete(trace: skbnb.Trace) -> None:
     assert about["captured"] == about["emitted"] == about["calls"]
     everything = trace.select("all")
     # Numbered in the kernel, one by one: a gap would be a clone that is not here.
-    assert sorted(everything["count"]) == list(range(1, len(everything) + 1))
+    # A kernel before 5.12 cannot number them.
+    if everything["count"].notna().any():
+        assert sorted(everything["count"]) == list(range(1, len(everything) + 1))
 
 
 @pytest.mark.parametrize("attempt", range(20))
@@ -172,13 +174,14 @@ CLONES = 200_000
 RECEIVERS = 51
 
 
-def test_none_is_lost_while_the_notebook_spins() -> None:
+@pytest.mark.parametrize("buffer", ["ring", "perf"])
+def test_none_is_lost_while_the_notebook_spins(buffer: str) -> None:
     pids: list[int] = []
 
     def flood() -> None:
         pids.append(apart("flood", RECEIVERS, CLONES // (RECEIVERS - 1)))
 
-    with skbnb.trace(scope="all") as trace:
+    with skbnb.trace(scope="all", buffer=buffer) as trace:
         thread = threading.Thread(target=flood)
         thread.start()
         spins = 0
@@ -189,15 +192,18 @@ def test_none_is_lost_while_the_notebook_spins() -> None:
     assert len(of(trace.events, pid=pids[0])) == CLONES
 
 
-def test_a_full_ring_is_counted_to_the_last_clone() -> None:
-    # The agent is stopped, so that a ring of 1 MiB overflows.
+@pytest.mark.parametrize("buffer", ["ring", "perf"])
+def test_a_full_buffer_is_counted_to_the_last_clone(buffer: str) -> None:
+    # The agent is stopped, so that a buffer of 1 MiB overflows.
     from skbnb.transport import AgentTransport
 
     agent = AgentTransport()
     try:
         with (
             pytest.warns(skbnb.errors.LossWarning, match="the ring was full"),
-            skbnb.trace(scope="all", ring_mib=1, transport=agent) as trace,
+            skbnb.trace(
+                scope="all", buffer=buffer, ring_mib=1, transport=agent
+            ) as trace,
         ):
             subprocess.run(["kill", "-STOP", str(agent.pid)], check=True)
             pid = apart("flood", RECEIVERS, 400)

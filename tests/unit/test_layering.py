@@ -21,7 +21,7 @@ ENTRANCES = {
     "IPython": {"magics"},
     "plotly": {"figures"},
     "ipywidgets": {"panel"},
-    "bcc": {"agent.program"},
+    "bcc": {"agent.compiler"},
 }
 
 
