@@ -14,7 +14,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -44,7 +44,9 @@ def main(folder: Path, agent_python: str) -> None:
 def run(way: str, tests: Sequence[str], teller: Teller) -> None:
     """Run tests in one way, but for those that choose for themselves."""
     probe, _, buffer = way.partition("+")
-    options = {"probe": probe, "buffer": buffer} if buffer else {"probe": probe}
+    options: dict[str, Any] = {"probe": probe}
+    if buffer:
+        options["buffer"] = buffer
     chosen = _trace if way == ITS_OWN else functools.partial(_trace, **options)
     vars(skbnb)["trace"] = chosen
     arguments = [
