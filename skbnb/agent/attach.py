@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, NamedTuple
 
 __all__ = ["KINDS", "Attachment", "Kind"]
@@ -63,13 +64,13 @@ KINDS = {
     ),
     "fentry": Kind(
         None,
-        lambda bpf, target, _: bpf.attach_kfunc(_bcc_name(bpf, b"kfunc__", target)),
+        lambda bpf, target, _: _attach_anew(bpf, bpf.attach_kfunc, b"kfunc__", target),
         lambda bpf, target, _: bpf.detach_kfunc(_bcc_name(bpf, b"kfunc__", target)),
     ),
     "fexit": Kind(
         None,
-        lambda bpf, target, _: bpf.attach_kretfunc(
-            _bcc_name(bpf, b"kretfunc__", target)
+        lambda bpf, target, _: _attach_anew(
+            bpf, bpf.attach_kretfunc, b"kretfunc__", target
         ),
         lambda bpf, target, _: bpf.detach_kretfunc(
             _bcc_name(bpf, b"kretfunc__", target)
@@ -82,3 +83,17 @@ def _bcc_name(bpf: Any, prefix: bytes, target: bytes) -> bytes:
     # Newer versions put "vmlinux__" between the two.
     names: list[bytes] = [name for name in bpf.funcs if name.startswith(prefix)]
     return next(name for name in names if name.endswith(b"__" + target))
+
+
+def _attach_anew(
+    bpf: Any, attach: Callable[[bytes], object], prefix: bytes, target: bytes
+) -> None:
+    name = _bcc_name(bpf, prefix, target)
+    try:
+        attach(name)
+    except Exception:
+        # Before Linux 5.13 a loaded program attaches once only (commit f3a95075549e,
+        # "bpf: Allow trampoline re-attach for tracing and lsm programs"): load it anew,
+        # which BCC does if it does not have it.
+        os.close(bpf.funcs.pop(name).fd)
+        attach(name)
