@@ -6,7 +6,7 @@ from __future__ import annotations
 import mmap
 from typing import NamedTuple, Union
 
-from ..errors import ProbeError
+from ..errors import RequestError
 from . import syscalls
 from .compiler import import_bcc
 from .perf import PerfBuffers
@@ -51,12 +51,12 @@ def choose(name: str, size: int) -> Buffer:
 
     Raises
     ------
-    ProbeError
+    RequestError
         It was asked for by name and cannot be.
     """
     lack = "" if name == "perf" else _ring_lacks()
     if name == "ring" and lack:
-        raise ProbeError(lack, "Leave --buffer away, or say --buffer perf.")
+        raise RequestError(lack, "Leave --buffer away, or say --buffer perf.")
     if name == "perf" or lack:
         return Buffer("perf", lack, ("-DBUFFER_PERF",), PerfBuffers)
     return Buffer("ring", "", (f"-DRING_PAGES={size // mmap.PAGESIZE}",), Ring)

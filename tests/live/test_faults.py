@@ -15,6 +15,7 @@ import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,10 +25,12 @@ from skbnb.errors import (
     LayoutError,
     PrivilegeError,
     ProbeError,
+    RequestError,
     SkbnbError,
     TruncatedWarning,
 )
 from skbnb.transport import AGENT_PYTHON, AgentTransport, agent_archive
+from skbnb.views import receipt
 from skbnb.wire import Kind, Reader
 from tests.live.traffic import apart
 
@@ -45,8 +48,8 @@ def agent_run_by() -> Iterator[Callable[[Sequence[str]], AgentTransport]]:
         agent.close()
 
 
-def fails(agent: AgentTransport) -> SkbnbError:
-    with pytest.raises(SkbnbError) as caught, skbnb.trace(transport=agent):
+def fails(agent: AgentTransport, **options: Any) -> SkbnbError:
+    with pytest.raises(SkbnbError) as caught, skbnb.trace(transport=agent, **options):
         pytest.fail("the block ran")
     assert "\n" not in str(caught.value)
     assert not agent.usable
@@ -88,6 +91,37 @@ def test_no_btf_and_no_headers(agent_run_by: Start) -> None:
     assert "this kernel has no BTF" in str(error)
     assert f"no kernel headers for {os.uname().release}" in str(error)
     assert "linux-headers-$(uname -r)" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("lack", "why"),
+    [
+        (
+            "import bcc.table; del bcc.table.BPF_MAP_TYPE_RINGBUF",
+            "this BCC knows no ring buffer (0.16 or newer does)",
+        ),
+        (
+            "from skbnb.agent import syscalls; syscalls.has_ring_buffer = lambda: 0",
+            "the kernel has no BPF ring buffer (Linux 5.8 or newer has)",
+        ),
+    ],
+)
+def test_without_a_ring_perf_buffers_are_taken(
+    agent_run_by: Start, lack: str, why: str
+) -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[2])"
+    code += f"\n{lack}\nfrom skbnb.agent.__main__ import main\nsys.exit(main())"
+    agent = agent_run_by([AGENT_PYTHON, "-c", code])
+    with skbnb.trace(transport=agent) as trace:
+        apart("multicast", 4, 5)
+    assert len(trace.events) == 15
+    about = trace.events.attrs["skbnb"]
+    assert (about["buffer"], about["buffer_why"]) == ("perf", why)
+    assert f" · perf buffer: {why} · " in receipt(trace.events)
+    error = fails(agent_run_by([AGENT_PYTHON, "-c", code]), buffer="ring")
+    assert type(error) is RequestError
+    assert why in str(error)
+    assert "--buffer perf" in str(error)
 
 
 def test_hidden_symbols(agent_run_by: Start, tmp_path: Path) -> None:
