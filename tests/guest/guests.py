@@ -187,8 +187,10 @@ class Guest:
         for path in ("/dev", "/proc", "/run", "/sys", "/tmp", folder):
             yield _bind(path, f"/mnt{path}")
         if files.headers:
-            for path in ("/lib/modules", "/usr/src"):
-                yield _bind(f"/mnt{files.headers}{path}", f"/mnt{path}")
+            # As if they were installed, in folders that this machine may not have.
+            for path in ("/usr", "/lib"):
+                lower = f"lowerdir=/mnt{files.headers}{path}:/mnt{path}"
+                yield f"mount -t overlay -o {lower} headers /mnt{path}"
         agent_python = "/usr/bin/python3"
         if files.userland:
             for path in ("/dev", "/proc", "/sys", "/tmp"):
