@@ -34,12 +34,11 @@ lint: setup-test ## check style and types
 	$(BIN)/vermin --quiet --target=3.8- --violations --no-tips $(AGENT)
 	shellcheck $(SHELL_SCRIPTS)
 
-test: lint ## lint, then run every test; the live ones need root
+test: lint ## lint, then run every test; the live ones need root, and boot two kernels
 	$(BIN)/pytest
 
-test-kernels: ## run the live tests under other kernels too, in guests
-	@./bootstrap.sh --for guest
-	$(BIN)/pytest tests/live tests/guest --kernels=all
+test-kernels: setup-test ## run the live tests under every kernel, and say so in README.md
+	$(BIN)/pytest tests/guest --kernels=all --table=README.md
 
 bench: setup ## measure the cost of tracing
 	$(BIN)/python -m tests.bench

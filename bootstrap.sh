@@ -4,8 +4,8 @@
 # Makes this checkout ready to run: what the distribution has to give, then .venv.
 #
 #   ./bootstrap.sh             what the notebooks need (make demo, make lab)
-#   ./bootstrap.sh --for test  and what the tests need, which trace live traffic
-#   ./bootstrap.sh --for guest and what runs them under other kernels
+#   ./bootstrap.sh --for test  and what the tests need, which trace live traffic, here and
+#                              under other kernels
 #
 # When all is in place it needs neither root nor a network, and says nothing.
 
@@ -28,10 +28,10 @@ test command ip                        iproute2       iproute        iproute2   
 test command ping                      iputils-ping   iputils        iputils           makes ICMP traffic, whose clone counts are known
 test command tcpdump                   tcpdump        tcpdump        tcpdump           a packet tap, whose clones are counted
 test command shellcheck                shellcheck     ShellCheck     shellcheck        checks the shell scripts
-guest command qemu-system-x86_64        qemu-system-x86 qemu-system-x86-core qemu-system-x86 runs the tests under other kernels
-guest command depmod                    kmod           kmod           kmod              finds the modules that those kernels need
-guest static  busybox                   busybox-static busybox        busybox           what those kernels start first
-guest command file                      file           file           file              tells vng, which boots them, the version of each
+test command qemu-system-x86_64        qemu-system-x86 qemu-system-x86-core qemu-system-x86 runs the tests under other kernels
+test command depmod                    kmod           kmod           kmod              finds the modules that those kernels need
+test static  busybox                   busybox-static busybox        busybox           what those kernels start first
+test command file                      file           file           file              tells vng, which boots them, the version of each
 '
 
 say() { printf 'bootstrap: %s\n' "$*"; }
@@ -174,7 +174,6 @@ install_packages() { # WHO...
 case $* in
 "") install_packages all ;;
 "--for test") install_packages test ;;
-"--for guest") install_packages test guest ;;
-*) fail 'usage: bootstrap.sh [--for test|guest]' ;;
+*) fail 'usage: bootstrap.sh [--for test]' ;;
 esac
 install_python

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.guest.guests import Case, Guest, Lane, missing_tools
-from tests.guest.settings import SETTINGS, Setting, choose
+from tests.guest import table
+from tests.guest.guests import Guest, Lane, missing_tools
+from tests.guest.settings import SETTINGS, Case, Setting, cases, choose
 
 DEFAULT = "own,newest"
 
@@ -20,6 +22,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=DEFAULT,
         help=f"what to boot: of {', '.join(SETTINGS)}, own (the distribution's kernel) "
         "and all, separated by commas (default: %(default)s)",
+    )
+    parser.addoption(
+        "--table",
+        type=Path,
+        help="after a run of all kernels, write their results in this Markdown file, "
+        f"between {table.BEGIN} and {table.END}",
     )
 
 
@@ -32,7 +40,7 @@ def chosen(config: pytest.Config) -> list[Setting]:
         raise pytest.UsageError(f"--kernels: {error}") from None
 
 
-def cases(items: list[pytest.Item]) -> dict[pytest.Item, Case]:
+def asked(items: list[pytest.Item]) -> dict[pytest.Item, Case]:
     """The guests' tests among all tests."""
     params = {item: getattr(item, "callspec", None) for item in items}
     found = {item: spec.params.get("case") for item, spec in params.items() if spec}
@@ -43,7 +51,7 @@ def cases(items: list[pytest.Item]) -> dict[pytest.Item, Case]:
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    guests = cases(items)
+    guests = asked(items)
     # They take minutes: what fails at once should say so first.
     items.sort(key=lambda item: item in guests)
     if missing_tools():
@@ -60,20 +68,33 @@ def lane(
     """A guest for each setting that is asked for, with just the tests asked of it."""
     if missing := missing_tools():
         pytest.fail(
-            f"guests need {', '.join(missing)}: run ./bootstrap.sh --for guest",
+            f"guests need {', '.join(missing)}: run ./bootstrap.sh --for test",
             pytrace=False,
         )
-    asked: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for case in cases(request.session.items).values():
-        asked[case.setting][case.way].append(case.test)
+    tests: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for case in asked(request.session.items).values():
+        tests[case.setting][case.way].append(case.test)
     guests = [
-        Guest(setting, asked[setting.name], tmp_path_factory.mktemp("guest"))
+        Guest(setting, tests[setting.name], tmp_path_factory.mktemp("guest"))
         for setting in chosen(request.config)
-        if setting.name in asked
+        if setting.name in tests
     ]
     lane = Lane(guests, lambda line: tell(request.config, line))
     yield lane
     lane.close()
+    write_table(request.config, lane)
+
+
+def write_table(config: pytest.Config, lane: Lane) -> None:
+    """Put the results where ``--table`` says, if there is one for each test."""
+    path: Path | None = config.getoption("table", None)
+    if not path:
+        return
+    everything = {case for setting in SETTINGS.values() for case in cases(setting)}
+    if missing := everything - lane.passed.keys():
+        tell(config, f"{path} keeps its table: {len(missing)} tests have not run")
+    else:
+        table.put(path, table.markdown(lane.passed, lane.about))
 
 
 def tell(config: pytest.Config, line: str) -> None:

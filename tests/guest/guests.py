@@ -21,7 +21,7 @@ from typing import IO, NamedTuple
 from tests.guest import kernels, roots
 from tests.guest.debian import DebianError
 from tests.guest.kernels import Kernel
-from tests.guest.settings import Setting
+from tests.guest.settings import Case, Setting
 from tests.guest.told import Told
 
 CHECKOUT = Path(__file__).parents[2]
@@ -52,17 +52,6 @@ _TOOLS = (
 def missing_tools() -> list[str]:
     """The programs that guests need and this machine lacks."""
     return [tool for tool in _TOOLS if not shutil.which(tool, path=_PATH)]
-
-
-class Case(NamedTuple):
-    """A test, to be run in a setting in one of its ways."""
-
-    setting: str
-    way: str
-    test: str
-
-    def __str__(self) -> str:
-        return " ".join(self)
 
 
 class Files(NamedTuple):
@@ -228,10 +217,16 @@ class Lane:
         Which.
     say
         Gets a line whenever there is progress.
+
+    Attributes
+    ----------
+    passed
+        Whether each test did that has ended.
     """
 
     def __init__(self, guests: Iterable[Guest], say: Callable[[str], None]) -> None:
         self._guests = {guest.name: guest for guest in guests}
+        self.passed: dict[Case, bool] = {}
         self._say = say
         self._pool = ThreadPoolExecutor(AT_ONCE)
         self._running: dict[str, Future[None]] = {
@@ -240,6 +235,11 @@ class Lane:
 
     def verdict(self, case: Case) -> str:
         """Wait for a test in a guest; why it failed, empty if it passed."""
+        verdict = self._wait(case)
+        self.passed[case] = not verdict
+        return verdict
+
+    def _wait(self, case: Case) -> str:
         guest, running = self._guests[case.setting], self._running[case.setting]
         while True:
             ended = running.done()  # asked first: what it told last is not missed
@@ -256,6 +256,11 @@ class Lane:
         for guest in self._guests.values():
             for line in guest.news():
                 self._say(f"guest {guest.name}, {guest.age:.0f} s: {line}")
+
+    @property
+    def about(self) -> dict[str, dict[str, str]]:
+        """What each guest runs, as it told itself."""
+        return {name: guest.told.about for name, guest in self._guests.items()}
 
     def log(self, case: Case, lines: int = 80) -> str:
         """The end of a guest's log."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,6 +26,14 @@ from tests.guest.told import TESTS
 
 TEST_SECONDS = 300  # the real headers take a minute to compile
 
+# For the agent's Python, of whatever version.
+_ABOUT = """
+import platform, re, bcc
+with open("/etc/os-release") as file:
+    system = re.search('^PRETTY_NAME="?(.*?)"?$', file.read(), re.M).group(1)
+print("%s, BCC %s, Python %s" % (system, bcc.__version__, platform.python_version()))
+"""
+
 _trace = skbnb.trace
 
 
@@ -36,9 +45,18 @@ def main(folder: Path, agent_python: str) -> None:
     vars(transport)["AGENT_PYTHON"] = agent_python
     asked = json.loads((folder / "asked").read_text())
     with (folder / "told").open("a", buffering=1) as told:
+        about = {"kernel": os.uname().release, "userland": userland(agent_python)}
+        told.write(json.dumps(about) + "\n")
         # All in one process: what one way's agent has compiled serves the next.
         for way, tests in asked.items():
             run(way, tests, Teller(told, way))
+
+
+def userland(agent_python: str) -> str:
+    """What the agent finds where it runs; the reason if it cannot run."""
+    command = [agent_python, "-I", "-c", _ABOUT]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() or done.stderr.strip().rpartition("\n")[2]
 
 
 def run(way: str, tests: Sequence[str], teller: Teller) -> None:
@@ -70,8 +88,7 @@ class Teller:
         self._file.write(json.dumps({"way": self._way, **fields}) + "\n")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        tests = [item.nodeid for item in session.items]
-        self._tell(kernel=os.uname().release, tests=tests)
+        self._tell(tests=[item.nodeid for item in session.items])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self._phases[report.nodeid].append(report)

@@ -18,6 +18,11 @@ class Told:
     ----------
     path
         The file that ``inside.py`` writes.
+
+    Attributes
+    ----------
+    about
+        What it runs: its ``kernel`` and the agent's ``userland``. Empty until it is up.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,6 +31,7 @@ class Told:
         self._tests: dict[str, list[str]] = {}
         self._results: dict[tuple[str, str], dict[str, Any]] = {}
         self._status: dict[str, int] = {}
+        self.about: dict[str, str] = {}
 
     def more(self) -> Iterator[str]:
         """Read what is new, and give a line about each of it."""
@@ -38,12 +44,16 @@ class Told:
         self._read += len(whole)
         for line in whole.splitlines():
             said = json.loads(line)
-            yield f"{said['way']} {self._take(said['way'], said)}"
+            if "way" in said:
+                yield f"{said['way']} {self._take(said['way'], said)}"
+            else:
+                self.about = said
+                yield f"is up: {', '.join(said.values())}"
 
     def _take(self, way: str, said: dict[str, Any]) -> str:
         if "tests" in said:
             self._tests[way] = said["tests"]
-            return f"on {said['kernel']}: {len(said['tests'])} tests"
+            return f"has {len(said['tests'])} tests"
         if "test" in said:
             self._results[way, said["test"]] = said
             name = said["test"].removeprefix(TESTS)
