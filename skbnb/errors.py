@@ -102,7 +102,7 @@ class LayoutError(AgentError):
 class ProbeError(AgentError):
     """No probe could be attached."""
 
-    hint = "Run on a kernel with BPF raw tracepoints (Linux 5.12 or newer)."
+    hint = "Run on a kernel with BPF raw tracepoints (Linux 5.10 or newer)."
 
 
 class RequestError(AgentError):

@@ -22,7 +22,7 @@ from .. import __version__
 from ..config import MAX_LINE, Config, parse_request
 from ..errors import CODES, ProbeError, RequestError, SkbnbError, code_of
 from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header
-from . import messages
+from . import lockdown, messages
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock
 
@@ -230,7 +230,16 @@ class Agent:
 
 
 def _no_probe(refused: dict[str, ProbeError]) -> ProbeError:
-    reasons = "; ".join(f"{name}: {error.args[0]}" for name, error in refused.items())
+    if lockdown.level() == "confidentiality":
+        return ProbeError(
+            "this kernel is locked down (confidentiality): no program may read its "
+            "memory, which every probe does",
+            "Boot it with lockdown=integrity or none.",
+        )
+    names: dict[str, list[str]] = {}
+    for name, error in refused.items():
+        names.setdefault(str(error.args[0]), []).append(name)
+    reasons = "; ".join(f"{', '.join(n)}: {reason}" for reason, n in names.items())
     hints = {error.hint for error in refused.values()} - {ProbeError.hint}
     return ProbeError(
         f"no probe works on this kernel ({reasons})",
