@@ -20,11 +20,12 @@ from typing import Any, TextIO
 import pytest
 
 import skbnb
-from skbnb import transport
+from skbnb import notebook, transport
+from skbnb.session import Session
 from tests.guest.settings import ITS_OWN
 from tests.guest.told import TESTS
 
-TEST_SECONDS = 300  # the real headers take a minute to compile
+TEST_SECONDS = 600  # with the kernel's own headers each compile takes minutes
 
 # For the agent's Python, of whatever version.
 _ABOUT = """
@@ -43,6 +44,7 @@ def main(folder: Path, agent_python: str) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ["XDG_CACHE_HOME"] = "/tmp"
     vars(transport)["AGENT_PYTHON"] = agent_python
+    vars(notebook)["Session"] = functools.partial(Session, patience=TEST_SECONDS)
     asked = json.loads((folder / "asked").read_text())
     with (folder / "told").open("a", buffering=1) as told:
         about = {"kernel": os.uname().release, "userland": userland(agent_python)}
