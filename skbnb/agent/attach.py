@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ways in which a program is attached to the kernel, through BCC."""
+"""Attach loaded programs to the kernel: every attachment is a file descriptor.
+
+Closing it, in whatever way the process ends, detaches. Nothing is registered by name,
+so tracefs need not be mounted, and nothing can be left behind.
+"""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Callable, NamedTuple
 
-__all__ = ["KINDS", "Attachment", "Kind"]
+from . import syscalls
+from .compiler import import_bcc
+
+__all__ = ["Attachment", "attach", "load"]
 
 
 class Attachment(NamedTuple):
@@ -28,72 +35,85 @@ class Attachment(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """How one kind of attachment is loaded, made and taken away.
+    """How one kind of program is loaded and attached.
 
     Parameters
     ----------
     program_type
-        The attribute of ``bcc.BPF`` that names the type of program; None for what BCC
-        loads, and attaches, while it compiles.
-    attach, detach
-        Called with the ``bcc.BPF`` object, the target and the function.
+        The attribute of ``bcc.BPF`` that names the type of program.
+    prefix
+        What BCC puts before the target to name the function; empty for names of ours.
+    attach
+        Called with the program's file descriptor and the target; gives another.
     """
 
-    program_type: str | None
-    attach: Callable[[Any, bytes, bytes], object]
-    detach: Callable[[Any, bytes, bytes], object]
+    program_type: str
+    prefix: bytes
+    attach: Callable[[int, str], int]
 
 
 KINDS = {
-    "raw_tracepoint": Kind(
-        "RAW_TRACEPOINT",
-        lambda bpf, target, function: bpf.attach_raw_tracepoint(target, function),
-        lambda bpf, target, _: bpf.detach_raw_tracepoint(target),
-    ),
-    "kprobe": Kind(
-        "KPROBE",
-        lambda bpf, target, function: bpf.attach_kprobe(event=target, fn_name=function),
-        lambda bpf, target, _: bpf.detach_kprobe(event=target),
-    ),
-    "kretprobe": Kind(
-        "KPROBE",
-        lambda bpf, target, function: bpf.attach_kretprobe(
-            event=target, fn_name=function
-        ),
-        lambda bpf, target, _: bpf.detach_kretprobe(event=target),
-    ),
-    "fentry": Kind(
-        None,
-        lambda bpf, target, _: _attach_anew(bpf, bpf.attach_kfunc, b"kfunc__", target),
-        lambda bpf, target, _: bpf.detach_kfunc(_bcc_name(bpf, b"kfunc__", target)),
-    ),
-    "fexit": Kind(
-        None,
-        lambda bpf, target, _: _attach_anew(
-            bpf, bpf.attach_kretfunc, b"kretfunc__", target
-        ),
-        lambda bpf, target, _: bpf.detach_kretfunc(
-            _bcc_name(bpf, b"kretfunc__", target)
-        ),
-    ),
+    "raw_tracepoint": Kind("RAW_TRACEPOINT", b"", syscalls.attach_raw_tracepoint),
+    "kprobe": Kind("KPROBE", b"", syscalls.attach_kprobe),
+    "kretprobe": Kind("KPROBE", b"", syscalls.attach_kretprobe),
+    "fentry": Kind("TRACING", b"kfunc__", syscalls.attach_trampoline),
+    "fexit": Kind("TRACING", b"kretfunc__", syscalls.attach_trampoline),
 }
 
 
-def _bcc_name(bpf: Any, prefix: bytes, target: bytes) -> bytes:
+def load(bpf: Any, attachment: Attachment) -> None:
+    """Load an attachment's program, which may be loaded already.
+
+    Raises
+    ------
+    Exception
+        BCC's own: the kernel does not take it.
+    """
+    # BCC attaches what it knows how to attach as soon as it has compiled it.
+    for attached in (bpf.kfunc_entry_fds, bpf.kfunc_exit_fds):
+        while attached:
+            os.close(attached.popitem()[1])
+    _load(bpf, attachment)
+
+
+def _load(bpf: Any, attachment: Attachment) -> int:
+    program_type = getattr(import_bcc().BPF, KINDS[attachment.kind].program_type)
+    fd: int = bpf.load_func(_function(bpf, attachment), program_type).fd
+    return fd
+
+
+def _function(bpf: Any, attachment: Attachment) -> bytes:
+    prefix = KINDS[attachment.kind].prefix
+    if not prefix:
+        return attachment.function.encode()
     # Newer versions put "vmlinux__" between the two.
-    names: list[bytes] = [name for name in bpf.funcs if name.startswith(prefix)]
-    return next(name for name in names if name.endswith(b"__" + target))
+    names = [name for name in bpf.funcs if name.startswith(prefix)]
+    suffix = b"__" + attachment.target.encode()
+    return next((name for name in names if name.endswith(suffix)), prefix + suffix[2:])
 
 
-def _attach_anew(
-    bpf: Any, attach: Callable[[bytes], object], prefix: bytes, target: bytes
-) -> None:
-    name = _bcc_name(bpf, prefix, target)
+def attach(bpf: Any, attachment: Attachment) -> int:
+    """Attach a loaded program.
+
+    Returns
+    -------
+    int
+        The file descriptor that holds it there.
+
+    Raises
+    ------
+    OSError
+        The kernel's reason.
+    """
+    kind = KINDS[attachment.kind]
     try:
-        attach(name)
-    except Exception:
-        # Before Linux 5.13 a loaded program attaches once only (commit f3a95075549e,
-        # "bpf: Allow trampoline re-attach for tracing and lsm programs"): load it anew,
-        # which BCC does if it does not have it.
-        os.close(bpf.funcs.pop(name).fd)
-        attach(name)
+        return kind.attach(_load(bpf, attachment), attachment.target)
+    except FileNotFoundError:
+        if kind.program_type != "TRACING":
+            raise
+    # Before Linux 5.13 such a program attaches only once (commit f3a95075549e, "bpf:
+    # Allow trampoline re-attach for tracing and lsm programs"): load it anew.
+    name = _function(bpf, attachment)
+    os.close(bpf.funcs.pop(name).fd)
+    bpf.load_func(name, import_bcc().BPF.TRACING)
+    return kind.attach(_load(bpf, attachment), attachment.target)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from typing import Callable
 
@@ -11,7 +12,7 @@ from ..config import Config
 from ..errors import ProbeError
 from ..wire import RECORD_SIZE
 from . import buffers, layout, scope, syscalls
-from .attach import KINDS, Attachment
+from .attach import Attachment, attach, load
 from .compiler import compiled, expand, import_bcc
 from .probes import FOLLOW_TASKS, Probe
 from .symbols import Symbols, kernel_symbols
@@ -60,11 +61,7 @@ class Program:
             compiled(read_source(probe.trial), flags, self.layout).cleanup()
         text = expand(probe.source, read_source)
         self._bpf = compiled(text, flags, self.layout)
-        # What BCC attaches on its own account while it compiles.
-        self._attached = [
-            a for a in probe.attachments if not KINDS[a.kind].program_type
-        ]
-        self.detach()
+        self._attached: list[int] = []
         for attachment in FOLLOW_TASKS + probe.attachments:
             self._load(attachment)
         records = self._bpf[b"records"].map_fd
@@ -80,13 +77,8 @@ class Program:
         return probe.name, config.ring_mib, config.buffer, config.layout
 
     def _load(self, attachment: Attachment) -> None:
-        program_type = KINDS[attachment.kind].program_type
-        if program_type is None:
-            return
         try:
-            self._bpf.load_func(
-                attachment.function.encode(), getattr(import_bcc().BPF, program_type)
-            )
+            load(self._bpf, attachment)
         except Exception as error:
             raise ProbeError(f"does not load: {error}") from error
 
@@ -149,18 +141,17 @@ class Program:
             known |= fresh
 
     def _attach(self, attachment: Attachment) -> None:
-        kind, target, function = attachment
         try:
-            KINDS[kind].attach(self._bpf, target.encode(), function.encode())
-        except Exception as error:
-            raise ProbeError(f"does not attach to {target}: {error}") from error
-        self._attached.append(attachment)
+            self._attached.append(attach(self._bpf, attachment))
+        except OSError as error:
+            raise ProbeError(
+                f"does not attach to {attachment.target}: {error.strerror}"
+            ) from error
 
     def detach(self) -> None:
         """Detach whatever is attached, the clones' own programs first."""
         while self._attached:
-            kind, target, function = self._attached.pop()
-            KINDS[kind].detach(self._bpf, target.encode(), function.encode())
+            os.close(self._attached.pop())
 
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""

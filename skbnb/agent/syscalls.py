@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The system calls that not every BCC has: bpf(2) and perf_event_open(2)."""
+"""What the agent asks of the kernel itself: bpf(2) and perf_event_open(2)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NUMBERS = {"x86_64": (321, 298), "ppc64le": (361, 319)}
 _GENERIC = (280, 241)
 
 # enum bpf_cmd, enum bpf_map_type and enum bpf_prog_type of include/uapi/linux/bpf.h
-_MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD = 0, 2, 5
+_MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 2, 5, 17
 _MAP_TYPE_RINGBUF = 27
 _PROG_TYPE_SOCKET_FILTER = 1
 
@@ -24,7 +24,7 @@ _COUNT_SW_BPF_OUTPUT = 10
 _SAMPLE_RAW = 1 << 10
 _WATERMARK = 1 << 14
 _FLAG_FD_CLOEXEC = 8
-_IOC_ENABLE = 0x2400
+_IOC_ENABLE, _IOC_SET_BPF = 0x2400, 0x40042408
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -87,18 +87,52 @@ def has_fetching_atomics() -> bool:
 
 def set_element(map_fd: int, key: int, value: int) -> None:
     """Set an element of a map whose keys and values are 32 bits each."""
-    key_place = ctypes.c_uint32(key)
-    value_place = ctypes.c_uint32(value)
+    key_place, value_place = ctypes.c_uint32(key), ctypes.c_uint32(value)
+    at = ctypes.addressof
     _bpf(
         _MAP_UPDATE_ELEM,
-        struct.pack(
-            "=IxxxxQQQ",
-            map_fd,
-            ctypes.addressof(key_place),
-            ctypes.addressof(value_place),
-            0,
-        ),
+        struct.pack("=IxxxxQQQ", map_fd, at(key_place), at(value_place), 0),
     )
+
+
+def attach_raw_tracepoint(program: int, name: str) -> int:
+    """Attach a program to a tracepoint; it stays while the result is open."""
+    text = ctypes.create_string_buffer(name.encode())
+    return _bpf(
+        _RAW_TRACEPOINT_OPEN, struct.pack("=QIxxxx", ctypes.addressof(text), program)
+    )
+
+
+def attach_trampoline(program: int, _target: str) -> int:
+    """Attach an fentry or fexit program, which was loaded for its target."""
+    return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QIxxxx", 0, program))
+
+
+def attach_kprobe(program: int, function: str, returns: bool = False) -> int:
+    """Attach a program to the entry of a function; it stays while the result is open.
+
+    Through the performance monitoring unit ``kprobe`` (Linux 4.17), which needs neither
+    tracefs nor a name that could clash.
+    """
+    with open("/sys/bus/event_source/devices/kprobe/type") as file:
+        unit = int(file.read())
+    name = ctypes.create_string_buffer(function.encode())
+    # A return is bit 0 of config: devices/kprobe/format/retprobe.
+    fd = _perf_event_open(
+        0, type=unit, config=int(returns), config1=ctypes.addressof(name)
+    )
+    try:
+        fcntl.ioctl(fd, _IOC_SET_BPF, program)
+        fcntl.ioctl(fd, _IOC_ENABLE, 0)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def attach_kretprobe(program: int, function: str) -> int:
+    """Attach a program to the return of a function, as `attach_kprobe` to its entry."""
+    return attach_kprobe(program, function, returns=True)
 
 
 def open_perf_buffer(cpu: int, watermark: int) -> int:
@@ -116,22 +150,39 @@ def open_perf_buffer(cpu: int, watermark: int) -> int:
     int
         Its file descriptor, to be mapped and polled.
     """
-    attributes = struct.pack(
-        "=IIQQQQQIIQ",
-        _TYPE_SOFTWARE,
-        64,  # PERF_ATTR_SIZE_VER0
-        _COUNT_SW_BPF_OUTPUT,
-        1,  # every one
-        _SAMPLE_RAW,
-        0,
-        _WATERMARK,
-        watermark,
-        0,
-        0,
+    fd = _perf_event_open(
+        cpu,
+        type=_TYPE_SOFTWARE,
+        config=_COUNT_SW_BPF_OUTPUT,
+        sample_period=1,  # every one
+        sample_type=_SAMPLE_RAW,
+        flags=_WATERMARK,
+        wakeup=watermark,
     )
-    number = _NUMBERS.get(os.uname().machine, _GENERIC)[1]
-    flags = ctypes.c_ulong(_FLAG_FD_CLOEXEC)
-    every_process, no_group = ctypes.c_int(-1), ctypes.c_int(-1)
-    fd = _call(number, attributes, every_process, ctypes.c_int(cpu), no_group, flags)
-    fcntl.ioctl(fd, _IOC_ENABLE)
+    fcntl.ioctl(fd, _IOC_ENABLE, 0)
     return fd
+
+
+class _PerfEventAttr(ctypes.Structure):
+    # struct perf_event_attr, PERF_ATTR_SIZE_VER0
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("config", ctypes.c_uint64),
+        ("sample_period", ctypes.c_uint64),
+        ("sample_type", ctypes.c_uint64),
+        ("read_format", ctypes.c_uint64),
+        ("flags", ctypes.c_uint64),
+        ("wakeup", ctypes.c_uint32),
+        ("bp_type", ctypes.c_uint32),
+        ("config1", ctypes.c_uint64),
+    )
+
+
+def _perf_event_open(cpu: int, **attributes: int) -> int:
+    # Of every process, in no group.
+    attr = _PerfEventAttr(size=ctypes.sizeof(_PerfEventAttr), **attributes)
+    number = _NUMBERS.get(os.uname().machine, _GENERIC)[1]
+    everyone, alone = ctypes.c_int(-1), ctypes.c_int(-1)
+    flags = ctypes.c_ulong(_FLAG_FD_CLOEXEC)
+    return _call(number, ctypes.byref(attr), everyone, ctypes.c_int(cpu), alone, flags)
