@@ -24,14 +24,14 @@ import pandas as pd
 
 import skbnb
 from skbnb import notebook, wire
-from skbnb.agent.ring import HEADER_SIZE
+from skbnb.agent.ring import Ring
 from skbnb.transport import AGENT_PYTHON
 from tests.bench.measures import Line, Measure
 from tests.live.traffic import apart
 
 HERE = Path(__file__).parent
 
-_STRIDE = HEADER_SIZE + wire.RECORD_SIZE
+_STRIDE = Ring.offset + wire.RECORD_SIZE
 
 # Where the search for each way's highest rate begins, in records/s.
 GUESSES = {"skbnb": 3e6, "bcc": 2e5, "bcc-four": 3.5e5}

@@ -53,11 +53,7 @@ SCOPES = (
     "live/test_scope.py::test_two_thousand_processes_and_none_is_missed",
 )
 KILLED = ("live/test_faults.py::test_killed_in_the_middle",)
-STOCK = (
-    "stock/test_agreement.py",
-    "stock/test_detached.py",
-    "stock/test_missing.py",
-)
+STOCK = ("stock/test_missing.py",)
 
 BY_PROBE = {
     "fentry": COUNTS + SCOPES + KILLED,  # which probe it is that dies does not matter
@@ -100,6 +96,7 @@ SETTINGS = {
         *(Setting(kernel, kernel, EVERYTHING) for kernel in SUITES),
         Setting("5.10+bullseye", "5.10", BY_PROBE, userland="bullseye"),
         Setting("6.12+trixie", "6.12", BY_PROBE, userland="trixie"),
+        Setting("6.1+notebook", "6.1", {ITS_OWN: ("stock/test_notebook.py",)}),
         Setting(
             "6.1+headers",
             "6.1",
@@ -137,11 +134,11 @@ def cases(setting: Setting) -> Iterator[Case]:
 
 def _functions(test: str) -> list[str]:
     """The functions of a test file; a test that is one stays as it is."""
-    path = TESTS / test
-    if not path.exists():
+    file, one, _ = test.partition("::")
+    if one:
         return [test]
-    names = re.findall(r"^def (test_\w+)", path.read_text(), re.M)
-    return [f"{test}::{name}" for name in names]
+    names = re.findall(r"^def (test_\w+)", (TESTS / file).read_text(), re.M)
+    return [f"{file}::{name}" for name in names]
 
 
 def choose(names: str) -> list[Setting]:

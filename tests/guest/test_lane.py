@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.guest import debian, table
-from tests.guest.settings import SETTINGS, Setting, cases, choose
+from tests.guest.settings import SETTINGS, TESTS, Setting, cases, choose
 from tests.guest.told import Told
 
 
@@ -28,6 +28,14 @@ def test_a_file_stands_for_each_of_its_functions() -> None:
     assert found[0].startswith("here fentry live/test_scope.py::test_")
     assert len(found) > 5
     assert found[-1] == "here - live/test_counts.py::test_ping"
+
+
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+def test_every_test_of_the_table_exists(setting: Setting) -> None:
+    for case in cases(setting):
+        path, _, name = case.test.partition("::")
+        function = name.partition("[")[0]
+        assert f"\ndef {function}(" in (TESTS / path).read_text()
 
 
 def tell(path: Path, **fields: object) -> None:
