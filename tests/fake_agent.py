@@ -20,7 +20,7 @@ from skbnb.wire import ABI, MAGIC, RECORD_SIZE, Frame, Kind, control
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from records import EVENTS_PAYLOAD, hello, stats
+from records import EVENTS_PAYLOAD, hello, stats  # type: ignore[import-not-found]
 
 STRIDE = RECORD_SIZE + 8
 

@@ -35,7 +35,7 @@ class Kernel:
         self.count = 0
 
     async def run(self, source: str) -> NotebookNode:
-        cell = nbformat.v4.new_code_cell(source)
+        cell: NotebookNode = nbformat.v4.new_code_cell(source)
         self.client.nb.cells.append(cell)
         self.count += 1
         await self.client.async_execute_cell(

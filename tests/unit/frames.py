@@ -54,7 +54,7 @@ def example(
         "uid": np.zeros(events),
         "cpu": process % 4,
         "scope": _repeat(("cell",), process),
-        "kind": pd.Categorical.from_codes((~ok).astype("i1"), ["clone", "failed"]),
+        "kind": _categories((~ok).astype("i1"), ("clone", "failed")),
         "path": _repeat(("fast", "slab"), process),
         "caller": _repeat(CALLERS, process),
         # Addresses as the kernel's are: beyond what a float64 holds.
@@ -92,8 +92,12 @@ def _went_well(events: int, failed: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def _repeat(values: tuple[str, ...], process: np.ndarray) -> pd.Categorical:
-    return pd.Categorical.from_codes(process % len(values), list(values))
+def _repeat(values: tuple[str, ...], process: np.ndarray) -> pd.Categorical[str]:
+    return _categories(process % len(values), values)
+
+
+def _categories(codes: np.ndarray, values: tuple[str, ...]) -> pd.Categorical[str]:
+    return pd.Categorical.from_codes(codes.astype("i8"), pd.Index(values))
 
 
 def _column(column: schema.Column, values: Any, rows: int) -> pd.Series:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -44,7 +45,8 @@ def test_any_selection(name: str) -> None:
     df = SELECTIONS[name](example(60, 5))
     assert df.skb.processes["clones"].sum() == len(df)
     assert df.skb.timeline["clones"].sum() == len(df)
-    for view in (df.skb.plot.processes(), df.skb.plot.timeline()):
+    plot: Any = df.skb.plot
+    for view in (plot.processes(), plot.timeline()):
         assert f"{len(df)} clones" in repr(view)
         assert "0 lost" in repr(view)
 

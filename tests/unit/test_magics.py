@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.displaypub import CapturingDisplayPublisher
-from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
 import skbnb
@@ -60,18 +60,20 @@ class Ran:
     """What running a cell gave: its result, its output, what it displayed."""
 
     def __init__(self, shell: InteractiveShell, cell: str) -> None:
-        shell.display_pub.outputs.clear()
+        publisher: Any = shell.display_pub
+        publisher.outputs.clear()
         out, err = io.StringIO(), io.StringIO()
         with redirect_stdout(out), redirect_stderr(err):
-            self.result: ExecutionResult = shell.run_cell(cell)
+            self.result: Any = shell.run_cell(cell)
         self.printed = out.getvalue() + err.getvalue()
         self.displayed: list[dict[str, Any]] = [
-            output["data"] for output in shell.display_pub.outputs
+            output["data"] for output in publisher.outputs
         ]
 
     @property
     def error(self) -> BaseException | None:
-        return self.result.error_before_exec or self.result.error_in_exec
+        error: BaseException | None = self.result.error_before_exec
+        return error or self.result.error_in_exec
 
 
 def test_a_cell_is_run_shown_and_kept(shell: InteractiveShell) -> None:

@@ -57,7 +57,7 @@ def c_says(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 
 
 def test_every_member_agrees(c_says: dict[str, int]) -> None:
-    fields = schema.RECORD.fields or {}
+    fields = dict(schema.RECORD.fields or {})
     c_members = [name[7:] for name in c_says if name.startswith("offset ")]
     assert list(fields) == c_members
     for name, (dtype, offset, *_) in fields.items():
@@ -85,7 +85,7 @@ def test_size_and_abi_on_the_wire(c_says: dict[str, int]) -> None:
 
 def test_every_constant_agrees(c_says: dict[str, int]) -> None:
     ours = {
-        f"{prefix}_{member.name}": int(member)
+        f"{prefix}_{member.name}": member.value
         for prefix, enum in ENUMS.items()
         for member in enum
     }

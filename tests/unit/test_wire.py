@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import BinaryIO, cast
 
 import pytest
 from hypothesis import given
@@ -92,7 +93,7 @@ class Dribble(io.RawIOBase):
 
 
 def test_short_reads() -> None:
-    assert list(Reader(Dribble(packed(STREAM)))) == STREAM
+    assert list(Reader(cast("BinaryIO", Dribble(packed(STREAM))))) == STREAM
 
 
 @pytest.mark.parametrize(
