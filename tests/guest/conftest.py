@@ -31,6 +31,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if path := config.getoption("table", None):
+        try:
+            table.check(path)  # now, and not when all have run
+        except (OSError, ValueError) as error:
+            raise pytest.UsageError(f"--table: {error}") from None
+
+
 def chosen(config: pytest.Config) -> list[Setting]:
     """What ``--kernels`` says."""
     # The option has no value where this folder was not named on the command line.

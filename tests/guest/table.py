@@ -12,6 +12,7 @@ from tests.guest.settings import ITS_OWN, SETTINGS, Case, Setting
 
 BEGIN, END = "<!-- kernels -->", "<!-- /kernels -->"
 
+_PLACE = re.compile(f"(?<={BEGIN}\n).*?(?={END})", re.S)
 _WAYS = list(dict.fromkeys(way for s in SETTINGS.values() for way in s.runs))
 
 
@@ -60,20 +61,19 @@ def _cell(passed: Mapping[Case, bool], setting: str, way: str) -> str:
     return f"✗ {sum(here)} of {len(here)}"
 
 
-def put(path: Path, table: str) -> None:
-    """Replace what a file has between `BEGIN` and `END`.
+def check(path: Path) -> None:
+    """See that `put` will find its place in a file.
 
     Raises
     ------
     ValueError
-        It has no such place, or several.
+        There is none, or several.
     """
-    new, count = re.subn(
-        f"(?<={BEGIN}\n).*?(?={END})",
-        lambda _: f"\n{table}\n\n",
-        path.read_text(),
-        flags=re.S,
-    )
-    if count != 1:
-        raise ValueError(f"{path} has {count} places between {BEGIN} and {END}")
-    path.write_text(new)
+    places = len(_PLACE.findall(path.read_text()))
+    if places != 1:
+        raise ValueError(f"{path} has {places} places between {BEGIN} and {END}")
+
+
+def put(path: Path, table: str) -> None:
+    """Replace what a file has between `BEGIN` and `END`."""
+    path.write_text(_PLACE.sub(lambda _: f"\n{table}\n\n", path.read_text()))

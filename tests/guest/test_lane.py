@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.guest import debian, table
+from tests.guest.conftest import write_table
+from tests.guest.guests import Lane
 from tests.guest.settings import SETTINGS, TESTS, Setting, cases, choose
 from tests.guest.told import Told
 
@@ -98,12 +100,29 @@ def test_the_table_replaces_the_one_before(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text(f"# it\n\n{table.BEGIN}\n{table.END}\n\nmore\n")
     for text in ("| first |", r"| \1 second |"):
+        table.check(page)
         table.put(page, text)
         whole = f"# it\n\n{table.BEGIN}\n\n{text}\n\n{table.END}\n\nmore\n"
         assert page.read_text() == whole
     page.write_text("# it\n")
     with pytest.raises(ValueError, match="0 places"):
-        table.put(page, "| third |")
+        table.check(page)
+
+
+def test_only_a_run_of_everything_is_a_new_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    page = tmp_path / "README.md"
+    page.write_text(f"{table.BEGIN}\n{table.END}\n")
+    monkeypatch.setattr(request.config.option, "table", page, raising=False)
+    lane = Lane([], print)
+    lane.passed = dict.fromkeys(cases(SETTINGS["6.1"]), True)
+    write_table(request.config, lane)
+    assert page.read_text() == f"{table.BEGIN}\n{table.END}\n"
+    for setting in SETTINGS.values():
+        lane.passed.update(dict.fromkeys(cases(setting), True))
+    write_table(request.config, lane)
+    assert page.read_text().count("\n| ") == 2 + len(SETTINGS)
 
 
 def test_a_folder_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
