@@ -113,7 +113,7 @@ def test_without_a_ring_perf_buffers_are_taken(
     code += f"\n{lack}\nfrom skbnb.agent.__main__ import main\nsys.exit(main())"
     agent = agent_run_by([AGENT_PYTHON, "-c", code])
     with skbnb.trace(transport=agent) as trace:
-        apart("multicast", 4, 5)
+        apart("timestamping", 15)
     assert len(trace.events) == 15
     about = trace.events.attrs["skbnb"]
     assert (about["buffer"], about["buffer_why"]) == ("perf", why)
@@ -187,10 +187,10 @@ def test_killed_in_the_middle() -> None:
         pytest.warns(TruncatedWarning, match="signal 9"),
         skbnb.trace(transport=agent) as trace,
     ):
-        apart("multicast", 4, 5)
+        apart("timestamping", 15)
         time.sleep(0.3)  # longer than the agent's tick: all of these have come
         os.kill(agent.pid, signal.SIGKILL)
-        apart("multicast", 4, 5)
+        apart("timestamping", 15)
     agent.close()
     assert len(trace.events) == 15
     about = trace.events.attrs["skbnb"]
@@ -198,7 +198,7 @@ def test_killed_in_the_middle() -> None:
     assert about["ended"] == "truncated"
     # The next trace has a fresh agent.
     with skbnb.trace() as trace:
-        apart("multicast", 4, 5)
+        apart("timestamping", 15)
     assert len(trace.events) == 15
 
 

@@ -129,7 +129,11 @@ def flood(receivers: int, datagrams: int) -> None:
 
 
 def timestamping(count: int) -> None:
-    """Send datagrams that ask for a transmit timestamp: one clone each."""
+    """Send datagrams that ask for a transmit timestamp: one clone each.
+
+    Made by the sending task itself, on however busy a machine; where clones are made on
+    reception, by whichever task that interrupts, or by ksoftirqd.
+    """
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind((LOOPBACK, 0))
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
