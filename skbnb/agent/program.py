@@ -13,9 +13,9 @@ from ..errors import ProbeError
 from ..wire import RECORD_SIZE
 from . import buffers, layout, scope, syscalls
 from .attach import Attachment, attach, load
-from .compiler import compiled, expand, import_bcc
+from .compiler import compiled, expand
 from .probes import FOLLOW_TASKS, Probe
-from .symbols import Symbols, kernel_symbols
+from .symbols import Symbols, function_names, kernel_symbols
 
 # enum counter of bpf/skb_common.h, in order.
 COUNTERS = (
@@ -69,7 +69,7 @@ class Program:
         self._settings = self._bpf[b"settings"]
         self._counters = self._bpf[b"counters"]
         # The first lookup reads the whole symbol table: not when a trace ends.
-        import_bcc().BPF.ksym(0)
+        function_names()
 
     @staticmethod
     def key(probe: Probe, config: Config) -> tuple[object, ...]:
@@ -159,12 +159,11 @@ class Program:
 
     def functions(self) -> dict[str, str]:
         """Every caller's address in hex -> the function that it lies in."""
-        named = {}
-        for address in self._bpf[b"callers"]:
-            symbol = import_bcc().BPF.ksym(address.value).decode("ascii", "replace")
-            if symbol != "[unknown]":
-                named[f"{address.value:#x}"] = symbol
-        return named
+        names = function_names()
+        names.refresh()
+        addresses = [address.value for address in self._bpf[b"callers"]]
+        named = {f"{address:#x}": names.name(address) for address in addresses}
+        return {address: name for address, name in named.items() if name}
 
 
 def _symbol_flags(probe: Probe, symbols: Symbols) -> list[str]:

@@ -8,8 +8,10 @@ import re
 from typing import NamedTuple
 
 from ..errors import ProbeError
+from .compiler import import_bcc
 
 KALLSYMS = "/proc/kallsyms"
+MODULES = "/proc/modules"
 
 # A function is followed by the next symbol; no kernel function that we look up is
 # longer.
@@ -73,3 +75,43 @@ class Symbols:
             if start < address <= start + _LONGEST:
                 return address
         raise ProbeError("/proc/kallsyms is not in the order of addresses")
+
+
+class FunctionNames:
+    """Which function an address lies in: BCC's table, with the modules of today."""
+
+    def __init__(self) -> None:
+        self._bcc = import_bcc()
+        self._modules = _modules()
+        self._table = self._bcc.SymbolCache(-1)
+        self._table.resolve(0, False)  # reads it
+
+    def refresh(self) -> None:
+        """Read the table again if modules have come or gone since."""
+        # In an old table what a new module does is done by the function before it.
+        modules = _modules()
+        if modules != self._modules:
+            self._bcc.lib.bcc_free_symcache(self._table.cache, -1)
+            self._modules = modules
+            self._table = self._bcc.SymbolCache(-1)
+
+    def name(self, address: int) -> str | None:
+        """The function's name, if there is one."""
+        name: bytes | None = self._table.resolve(address, False)[0]
+        return name.decode("ascii", "replace") if name else None
+
+
+@functools.lru_cache(maxsize=1)
+def function_names() -> FunctionNames:
+    """The table, which is large: one for all programs."""
+    return FunctionNames()
+
+
+def _modules() -> list[tuple[bytes, bytes]]:
+    """Name and address of each module; none where the kernel takes none."""
+    try:
+        with open(MODULES, "rb") as file:
+            fields = [line.split() for line in file]
+    except FileNotFoundError:
+        return []
+    return [(field[0], field[5]) for field in fields]
