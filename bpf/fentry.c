@@ -7,7 +7,8 @@
  *
  * Emits: one record per return.
  *
- * Cost: a trampoline call per clone, and no walk of the stack.
+ * Cost: a trampoline call per clone, and no walk of the stack, but where another tool has a
+ * kretprobe on skb_clone().
  */
 #include "skb_call.h"
 
@@ -18,7 +19,7 @@
  * skb_clone()'s first bytes, that address is in skb_clone() and the next one is the caller's;
  * where it was jumped to, it is the caller's itself.
  */
-static __always_inline u64 caller_above(u64 *ctx)
+static __always_inline u64 return_address(u64 *ctx)
 {
 	u64 address = 0;
 
@@ -36,6 +37,8 @@ KFUNC_PROBE(__tcp_transmit_skb, void *sk, void *skb, void *clone_it)
 
 KRETFUNC_PROBE(skb_clone, void *skb, void *gfp, void *clone)
 {
-	emit_call(ctx, (u64)skb, (u64)clone, caller_above((u64 *)ctx));
+	u64 caller = caller_from_return(ctx, return_address((u64 *)ctx));
+
+	emit_call(ctx, (u64)skb, (u64)clone, caller);
 	return 0;
 }

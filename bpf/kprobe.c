@@ -34,8 +34,10 @@ int on_clone_entry(struct pt_regs *ctx)
 {
 	u64 sp = PT_REGS_SP(ctx);
 	struct entry entry = { .parent = PT_REGS_PARM1(ctx) };
+	u64 address = 0;
 
-	bpf_probe_read_kernel(&entry.caller, sizeof(entry.caller), (void *)sp);
+	bpf_probe_read_kernel(&address, sizeof(address), (void *)sp);
+	entry.caller = caller_from_return(ctx, address);
 	entries.update(&sp, &entry);
 	count_one(ENTERED);
 	return 0;

@@ -214,6 +214,54 @@ static __always_inline struct skb_event *reserve_call(struct skb_event *stack, u
 	return e;
 }
 
+/* ------------------------------------------------------------------ callers */
+
+/*
+ * Whether a call of skb_clone() returns to this address: the instruction before it is that call
+ * (x86: e8 and a distance of four bytes). Other tools' trampolines stand between skb_clone() and
+ * its caller, and are returned to as well. A BPF trampoline calls skb_clone() behind its first
+ * instructions, and a kretprobe's is not called at all.
+ */
+static __always_inline bool follows_call(u64 address)
+{
+	struct {
+		u8 pad[3];
+		u8 opcode;
+		s32 distance;
+	} call = {};
+
+	return !bpf_probe_read_kernel(&call.opcode, 5, (void *)(address - 5)) &&
+	       call.opcode == 0xe8 && address + call.distance == SKB_CLONE_START;
+}
+
+#define FRAMES 12
+
+/*
+ * The caller, from the stack, where the kernel's unwinder sees through kretprobes; 0 if it is not
+ * there. Functions that jump into skb_clone() do not call it: then what is above its frames.
+ */
+static __always_inline u64 caller_from_stack(void *ctx)
+{
+	u64 frames[FRAMES] = {}, above = 0;
+
+	if (bpf_get_stack(ctx, frames, sizeof(frames), 0) < 0)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < FRAMES; i++) {
+		if (follows_call(frames[i]))
+			return frames[i];
+		if (i && frames[i - 1] >= SKB_CLONE_START && frames[i - 1] < SKB_CLONE_END)
+			above = frames[i];
+	}
+	return above;
+}
+
+/* The caller, from where skb_clone() returns to. */
+static __always_inline u64 caller_from_return(void *ctx, u64 address)
+{
+	return follows_call(address) ? address : caller_from_stack(ctx) ?: address;
+}
+
 static __always_inline void set_caller(struct skb_event *e, u64 caller)
 {
 	e->caller = caller;

@@ -29,22 +29,6 @@
 
 BPF_TABLE("lru_hash", u64, u64, queued, 65536);		/* fast clone -> its timestamp */
 
-#define FRAMES 12
-
-/* The return address above the frame of skb_clone(). */
-static __always_inline u64 caller_from_stack(struct bpf_raw_tracepoint_args *ctx)
-{
-	u64 frames[FRAMES] = {};
-
-	if (bpf_get_stack(ctx, frames, sizeof(frames), 0) < 0)
-		return 0;
-#pragma unroll
-	for (int i = 0; i < FRAMES - 1; i++)
-		if (frames[i] >= SKB_CLONE_START && frames[i] < SKB_CLONE_END)
-			return frames[i + 1];
-	return 0;
-}
-
 /* kmem_cache_alloc(call_site, ptr, ...) */
 int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 {
