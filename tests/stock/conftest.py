@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tests that need a stock kernel, with kprobes and fentry: they run in guests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from skbnb.transport import AgentTransport
+from tests.stock.agents import PROBES, start_agent
+from tests.stock.counter import CloneCounter
+
+
+@pytest.fixture(scope="session")
+def agents() -> Iterator[dict[str, AgentTransport]]:
+    """An agent for each probe, warm from its first trace on."""
+    started = {probe: start_agent() for probe in PROBES}
+    yield started
+    for agent in started.values():
+        agent.close()
+
+
+@pytest.fixture(scope="session")
+def counter() -> Iterator[CloneCounter]:
+    """An independent count."""
+    counter = CloneCounter()
+    yield counter
+    counter.close()

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three probes and a counter that is not ours see the same calls, and the same in each.
+
+All of them are attached at once, so that they see the very same calls; in this they
+also prove that they do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from skbnb.traces import Trace
+from skbnb.transport import AgentTransport
+from tests.live.traffic import apart
+from tests.stock.agents import PROBES
+from tests.stock.counter import CloneCounter
+from tests.stock.networks import address, fetch, run, wire
+from tests.stock.sides import calls, differences, known_to_one, said, traced
+from tests.stock.workloads import WORKLOADS, Workload
+
+Agents = dict[str, AgentTransport]
+
+# What a sighting says of a slab clone.
+OF_THE_PACKET = {
+    *("len", "ethertype", "protocol", "family"),
+    *("saddr", "sport", "daddr", "dport"),
+}
+
+# What it knows of the task is of the one that queues the packet.
+OF_THE_TASK = {"comm", "pid", "tid", "uid", "cpu", "scope"}
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_the_probe_attaches(probe: str, agents: Agents) -> None:
+    # By itself, and first, because this compiles it.
+    with traced({probe: agents[probe]}) as traces:
+        fetch(1, "127.0.0.1")
+    assert_complete(traces[probe])
+    assert set(traces[probe].events["caller"]) == {"__tcp_transmit_skb"}
+
+
+def assert_complete(trace: Trace) -> None:
+    about = trace.events.attrs["skbnb"]
+    assert not trace.truncated
+    assert about["captured"] == about["emitted"] == about["calls"] > 0
+    never = ("lost", "limited", "sightings_lost", "tasks_lost", "missed")
+    assert {name: about[name] for name in never} == dict.fromkeys(never, 0)
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
+def test_agreement(workload: Workload, agents: Agents, counter: CloneCounter) -> None:
+    with workload.prepare() as traffic:
+        before = counter.when_silent()
+        with traced(agents) as traces:
+            traffic()
+            counter.when_silent()
+        counted = counter.counts() - before
+    assert counted.total() >= workload.clones
+    assert counted.total() == workload.clones or not workload.exact
+    for trace in traces.values():
+        assert_complete(trace)
+        assert calls(trace.events) == counted
+    of = {probe: said(trace.events) for probe, trace in traces.items()}
+    for left, right in itertools.combinations(PROBES, 2):
+        assert of[left].keys() == of[right].keys()
+        assert differences(of[left], of[right]) == []
+    assert known_to_one(of["fentry"], of["kprobe"]) == set()
+    unknown = {"parent"} if workload.sighted else {"parent", *OF_THE_PACKET}
+    assert known_to_one(of["kprobe"], of["tracepoint"]) <= {
+        (column, "slab") for column in unknown
+    }
+
+
+# ------------------------------------------- where `tracepoint` cannot agree
+
+
+def test_tracepoint_knows_no_parent_of_a_slab_clone(agents: Agents) -> None:
+    with traced(agents) as traces:
+        apart("multicast", 4, 5)
+    for probe, trace in traces.items():
+        assert set(trace.events["path"]) == {"slab"}
+        assert set(trace.events["parent"].isna()) == {probe == "tracepoint"}
+
+
+def test_tracepoint_takes_who_queues_a_packet_for_who_sent_it(agents: Agents) -> None:
+    # The SYN is cloned by curl, and then waits for its neighbour's answer. Its sender
+    # sleeps when that comes, and someone else sends it.
+    with wire() as (client, server):
+        server.tc("qdisc add dev eth0 root netem delay 100ms")
+        with traced(agents) as traces:
+            fetch(1, address(2), client, server)
+    of = {probe: said(trace.events) for probe, trace in traces.items()}
+    assert of["fentry"] == of["kprobe"]
+    assert of["kprobe"].keys() == of["tracepoint"].keys()
+    differ = differences(of["kprobe"], of["tracepoint"])
+    assert "pid" in {one.column for one in differ} <= OF_THE_TASK
+    (call,) = {one.call for one in differ}
+    assert of["kprobe"][call]["tcp_flags"] == "SYN"
+    assert of["kprobe"][call]["comm"] == "curl"
+
+
+def test_tracepoint_misses_fast_clones_of_tipc(agents: Agents) -> None:
+    # TIPC clones what it looks for neighbours with, at once and every second.
+    # A guest's modules are in its first process's root, and not in a test's.
+    run("chroot /proc/1/root modprobe tipc")
+    with wire() as (host, _), traced(agents) as traces:
+        host.run("tipc bearer enable media eth device eth0")
+        host.run("tipc bearer disable media eth device eth0")
+    of = {probe: said(trace.events) for probe, trace in traces.items()}
+    assert of["fentry"] == of["kprobe"]
+    assert of["tracepoint"].keys() < of["kprobe"].keys()
+    for call in of["kprobe"].keys() - of["tracepoint"].keys():
+        assert of["kprobe"][call]["path"] == "fast"
+        assert str(of["kprobe"][call]["caller"]).startswith("tipc_")
+    assert "TIPC" in traces["tracepoint"].events.attrs["skbnb"]["coverage"]
