@@ -27,6 +27,8 @@ test file    /usr/include/stdio.h      libc6-dev      glibc-devel    glibc      
 test command ip                        iproute2       iproute        iproute2          makes the network namespaces that tests send through
 test command ping                      iputils-ping   iputils        iputils           makes ICMP traffic, whose clone counts are known
 test command tcpdump                   tcpdump        tcpdump        tcpdump           a packet tap, whose clones are counted
+test command iptables                  iptables       iptables-nft      iptables          drops packets, whose clones are counted
+test command bpftrace                  bpftrace       bpftrace          bpftrace          counts clones in a way that is not ours
 test command shellcheck                shellcheck     ShellCheck     shellcheck        checks the shell scripts
 test command qemu-system-x86_64        qemu-system-x86 qemu-system-x86-core qemu-system-x86 runs the tests under other kernels
 test command depmod                    kmod           kmod           kmod              finds the modules that those kernels need

@@ -53,7 +53,11 @@ SCOPES = (
     "live/test_scope.py::test_two_thousand_processes_and_none_is_missed",
 )
 KILLED = ("live/test_faults.py::test_killed_in_the_middle",)
-STOCK = ("stock/test_missing.py",)
+STOCK = (
+    "stock/test_agreement.py",
+    "stock/test_detached.py",
+    "stock/test_missing.py",
+)
 
 BY_PROBE = {
     "fentry": COUNTS + SCOPES + KILLED,  # which probe it is that dies does not matter
