@@ -62,6 +62,9 @@ def test_agreement(workload: Workload, agents: Agents, counter: CloneCounter) ->
     for trace in traces.values():
         assert_complete(trace)
         assert calls(trace.events) == counted
+        # Also of a module that was loaded after the probe.
+        callers = trace.events["caller"].tolist()
+        assert any(name.startswith(workload.caller) for name in callers)
     of = {probe: said(trace.events) for probe, trace in traces.items()}
     for left, right in itertools.combinations(PROBES, 2):
         assert of[left].keys() == of[right].keys()

@@ -42,6 +42,8 @@ class Workload(NamedTuple):
         Makes its network for as long as it lasts, and gives the traffic.
     clones
         Calls of skb_clone() that it makes.
+    caller
+        What a caller's name begins with: kernels inline one function or another.
     exact
         Just so many, on any kernel. Otherwise these or more: TCP's share depends on
         timing, and a broadcast's on the kernel.
@@ -54,6 +56,7 @@ class Workload(NamedTuple):
     name: str
     prepare: Callable[[], AbstractContextManager[Traffic]]
     clones: int
+    caller: str | tuple[str, ...]
     exact: bool = False
     sighted: bool = True
 
@@ -209,36 +212,63 @@ def _on_loopback(*traffic: Any) -> Callable[[], AbstractContextManager[Traffic]]
     return partial(on_loopback, *traffic)
 
 
+TCP = "__tcp_transmit_skb"
+
 WORKLOADS = (
-    Workload("curl over IPv4", _on_loopback(fetch, SMALL, "127.0.0.1"), 5),
-    Workload("curl over IPv6", _on_loopback(fetch, SMALL, "::1"), 5),
+    Workload("curl over IPv4", _on_loopback(fetch, SMALL, "127.0.0.1"), 5, TCP),
+    Workload("curl over IPv6", _on_loopback(fetch, SMALL, "::1"), 5, TCP),
     # No clone has 128 KiB.
-    Workload("100 MB bulk", _on_loopback(fetch, BULK, "127.0.0.1"), BULK >> 17),
-    Workload("ping over IPv4", _on_loopback(ping, "127.0.0.1"), 3, exact=True),
-    Workload("ping over IPv6", _on_loopback(ping, "::1"), 3, exact=True),
-    Workload("curl under tcpdump", _on_loopback(curl_under_tcpdump), 12),
+    Workload("100 MB bulk", _on_loopback(fetch, BULK, "127.0.0.1"), BULK >> 17, TCP),
+    Workload(
+        "ping over IPv4",
+        _on_loopback(ping, "127.0.0.1"),
+        3,
+        "raw_local_deliver",
+        exact=True,
+    ),
+    Workload(
+        "ping over IPv6",
+        _on_loopback(ping, "::1"),
+        3,
+        "raw6_local_deliver",
+        exact=True,
+    ),
+    Workload(
+        "curl under tcpdump",
+        _on_loopback(curl_under_tcpdump),
+        12,
+        "dev_queue_xmit_nit",
+    ),
     Workload(
         "three raw sockets",
         _on_loopback(apart, "ping_among_raw_sockets", 3, 3),
         21,
+        "raw_local_deliver",
         exact=True,
     ),
     Workload(
         "multicast to four receivers",
         _on_loopback(apart, "multicast", 4, 5),
         15,
+        ("udp_rcv", "__udp4_lib_"),
         exact=True,
         sighted=False,
     ),
-    Workload("SO_TIMESTAMPING", _on_loopback(apart, "timestamping", 5), 5, exact=True),
-    Workload("netlink monitors", netlink_monitors, 2),
+    Workload(
+        "SO_TIMESTAMPING",
+        _on_loopback(apart, "timestamping", 5),
+        5,
+        "__skb_tstamp_tx",
+        exact=True,
+    ),
+    Workload("netlink monitors", netlink_monitors, 2, "netlink_broadcast"),
     # Five of TCP, and of each datagram one for the sender and one for every port but
     # its own.
-    Workload("bridge of four ports", bridge_of_four_ports, 17),
-    Workload("vlan", vlan, 8),
-    Workload("iptables drop on OUTPUT", partial(iptables_drop, "OUTPUT"), 1),
-    Workload("iptables drop on INPUT", partial(iptables_drop, "INPUT"), 1),
-    Workload("netem duplicate", netem_duplicate, 14),
-    Workload("tc mirred", tc_mirred, 21),
-    Workload("macvlan", macvlan, 14),
+    Workload("bridge of four ports", bridge_of_four_ports, 17, "br_"),
+    Workload("vlan", vlan, 8, TCP),
+    Workload("iptables drop on OUTPUT", partial(iptables_drop, "OUTPUT"), 1, TCP),
+    Workload("iptables drop on INPUT", partial(iptables_drop, "INPUT"), 1, TCP),
+    Workload("netem duplicate", netem_duplicate, 14, "netem_"),
+    Workload("tc mirred", tc_mirred, 21, "tcf_mirred_"),
+    Workload("macvlan", macvlan, 14, "macvlan_"),
 )
