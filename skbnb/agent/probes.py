@@ -24,7 +24,7 @@ class Probe(NamedTuple):
     attachments
         What it attaches, in order.
     coverage
-        Which clones it cannot see, as half a sentence after "misses"; empty for none.
+        What it cannot see, as half a sentence after "misses"; empty for nothing.
     """
 
     name: str
@@ -88,7 +88,9 @@ PROBES = (
         needs=(),
         trial="",
         attachments=(*_SIGHTINGS, _raw("kmem_cache_alloc", "on_alloc")),
-        coverage="fast clones of protocols other than TCP (TIPC)",
+        coverage="fast clones of protocols other than TCP (TIPC), the parents of slab "
+        "clones, who sent a TCP packet that first waits for its neighbour's address, "
+        "and since Linux 6.18 what a clone carries that a UDP socket reads",
     ),
 )
 
