@@ -60,6 +60,10 @@ static __always_inline void emit_call(void *ctx, u64 parent, u64 clone, u64 call
 		e->path = clone == parent + SKB_SIZE ? PATH_FAST : PATH_SLAB;
 		remember(clone, e->count);
 	}
+#ifdef TCP_TRANSMIT_SKB
+	if (sk)
+		caller = TCP_TRANSMIT_SKB;	/* the companion saw it; nothing can hide that */
+#endif
 	if (caller)
 		set_caller(e, caller);
 	if (sk)
