@@ -22,11 +22,13 @@ static __always_inline void remember_sender(u64 sk, u64 skb, int clone_it)
 
 static __always_inline void fill_sender(struct skb_event *e, u64 parent, u64 sk)
 {
-	e->sk = sk;
-	e->present |= HAS_SK;
-	if (bpf_probe_read_kernel(&e->seq, 4, (void *)(parent + SKB_CB + TCP_CB_SEQ)) ||
-	    bpf_probe_read_kernel(&e->tcp_flags, 1, (void *)(parent + SKB_CB + TCP_CB_FLAGS)))
+	struct tcp_cb cb;
+
+	set_socket(e, sk, true);
+	if (!fill_tcp_cb(e, &cb, parent, sk))
 		return;
+	e->seq = *(u32 *)(cb.at + TCP_CB_SEQ);
+	e->tcp_flags = cb.at[TCP_CB_FLAGS];
 	e->present |= HAS_TCP;
 }
 
@@ -49,7 +51,7 @@ static __always_inline void emit_call(void *ctx, u64 parent, u64 clone, u64 call
 	struct skb_copy skb;
 
 	/* Between reserving and this test Linux 6.1's verifier allows nothing else. */
-	e = reserve_call(&stack, clone ? KIND_CLONE : KIND_FAILED);
+	e = reserve_call(ctx, &stack, clone ? KIND_CLONE : KIND_FAILED);
 	if (!e)
 		return;
 	e->parent = parent;
@@ -79,7 +81,8 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 	struct skb_copy skb;
 
 	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx, ctx->args[0], &skb, true);
+		emit_sighting(ctx, ctx->args[0], &skb, SKB(&skb, u64, SKB_SK),
+			      DEV_IS_VALID | SK_IS_USED);
 	return 0;
 }
 
@@ -89,6 +92,6 @@ int on_release(struct bpf_raw_tracepoint_args *ctx)
 	struct skb_copy skb;
 
 	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx, ctx->args[0], &skb, false);
+		emit_sighting(ctx, ctx->args[0], &skb, SKB(&skb, u64, SKB_SK), 0);
 	return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "skb_layout.h"
 #include "skb_event.h"
+#include "skb_context.h"
 
 #if !defined(SKB_SIZE) || !defined(SKB_CLONE_START)
 #error "the kernel's layout and the bounds of skb_clone() come from the loader"
@@ -169,7 +170,8 @@ static __always_inline void submit(void *ctx, struct skb_event *e)
 #endif
 
 /* A zeroed record of the running task, or NULL (and counted) when there is no room for it. */
-static __always_inline struct skb_event *reserve(struct skb_event *stack, u8 kind, int lost)
+static __always_inline struct skb_event *reserve(void *ctx, struct skb_event *stack, u8 kind,
+						 int lost)
 {
 	struct skb_event *e = reserve_room(stack, lost);
 	u64 id;
@@ -186,6 +188,7 @@ static __always_inline struct skb_event *reserve(struct skb_event *stack, u8 kin
 	e->kind = kind;
 	e->scope = scope_of(id);
 	bpf_get_current_comm(&e->comm, sizeof(e->comm));
+	e->context = current_context(ctx);
 	return e;
 }
 
@@ -193,7 +196,8 @@ static __always_inline struct skb_event *reserve(struct skb_event *stack, u8 kin
  * The record of one call of skb_clone(), or NULL when it is only counted. Where calls are not
  * numbered, the time and the CPU make a number that no other call of half a year has.
  */
-static __always_inline struct skb_event *reserve_call(struct skb_event *stack, u8 kind)
+static __always_inline struct skb_event *reserve_call(void *ctx, struct skb_event *stack,
+						      u8 kind)
 {
 	u64 number = count_call();
 	int zero = 0;
@@ -206,7 +210,7 @@ static __always_inline struct skb_event *reserve_call(struct skb_event *stack, u
 		count_one(LIMITED);
 		return NULL;
 	}
-	e = reserve(stack, kind, LOST);
+	e = reserve(ctx, stack, kind, LOST);
 	if (!e)
 		return NULL;
 	e->count = CALLS_ARE_NUMBERED ? number : e->ts << 10 | (e->cpu & 1023);
@@ -299,13 +303,43 @@ static __always_inline void set_caller(struct skb_event *e, u64 caller)
 
 /* ------------------------------------------------------------------ packets */
 
+#ifdef BUFFER_PERF
+
+/* A struct sk_buff, each member read when it is asked for: the stack holds the record already. */
+struct skb_copy {
+	u64 address;
+};
+
+#define SKB(copy, type, offset)                                                              \
+	({                                                                                   \
+		type value = 0;                                                              \
+		bpf_probe_read_kernel(&value, sizeof(value), (void *)((copy)->address + (offset))); \
+		value;                                                                       \
+	})
+
+static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
+{
+	skb->address = address;
+	return true;
+}
+
+#else
+
 /* A copy of a struct sk_buff, read in one go. */
 struct skb_copy {
 	u8 at[SKB_SIZE];
 } __attribute__((aligned(8)));
 
 #define SKB(copy, type, offset) (*(type *)((copy)->at + (offset)))
-#define SKB_BITS(copy, byte, bit, width) (((copy)->at[byte] >> (bit)) & ((1 << (width)) - 1))
+
+static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
+{
+	return !bpf_probe_read_kernel(skb, sizeof(*skb), (void *)address);
+}
+
+#endif
+
+#define SKB_BITS(copy, byte, bit, width) ((SKB(copy, u8, byte) >> (bit)) & ((1 << (width)) - 1))
 
 #define fclone_of(copy) SKB_BITS(copy, SKB_FCLONE_BYTE, SKB_FCLONE_BIT, 2)
 #define cloned_of(copy) SKB_BITS(copy, SKB_CLONED_BYTE, SKB_CLONED_BIT, 1)
@@ -408,6 +442,40 @@ static __always_inline void fill_packet(struct skb_event *e, struct skb_copy *sk
 		fill_ipv4(e, header, room);
 	else if (e->ethertype == 0x86dd)
 		fill_ipv6(e, header, room);
+}
+
+/* The front of a copy of struct tcp_skb_cb. */
+struct tcp_cb {
+	u8 at[TCP_CB_FLAGS + 1];
+} __attribute__((aligned(8)));
+
+/*
+ * Whether TCP sends a packet again: what it sends for the first time begins at snd_nxt, which moves
+ * on after that; and it counts what it sends again beforehand (__tcp_retransmit_skb() in
+ * net/ipv4/tcp_output.c), so that nothing is taken for that which only waits to be queued.
+ */
+static __always_inline bool is_sent_again(u64 sk, u32 seq)
+{
+	u32 next = 0, retransmitted = 0;
+
+	bpf_probe_read_kernel(&next, sizeof(next), (void *)(sk + TCP_SND_NXT));
+	bpf_probe_read_kernel(&retransmitted, sizeof(retransmitted),
+			      (void *)(sk + TCP_TOTAL_RETRANS));
+	return retransmitted && (s32)(seq - next) < 0;
+}
+
+/*
+ * What TCP notes about a packet that it keeps until it is acknowledged: only the packet that was
+ * cloned has this, because IP overwrites the clone's.
+ */
+static __always_inline bool fill_tcp_cb(struct skb_event *e, struct tcp_cb *cb, u64 parent, u64 sk)
+{
+	if (bpf_probe_read_kernel(cb, sizeof(cb->at), (void *)(parent + SKB_CB)))
+		return false;
+	e->end_seq = *(u32 *)(cb->at + TCP_CB_END_SEQ);
+	e->again = is_sent_again(sk, *(u32 *)(cb->at + TCP_CB_SEQ));
+	e->present |= HAS_TCP_CB;
+	return true;
 }
 
 #endif

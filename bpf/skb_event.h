@@ -8,7 +8,7 @@
 #ifndef SKB_EVENT_H
 #define SKB_EVENT_H
 
-#define SKB_EVENT_ABI 1
+#define SKB_EVENT_ABI 2
 
 /* What the record is about. */
 enum skb_kind {
@@ -30,6 +30,14 @@ enum skb_scope {
 	SCOPE_CELL = 3,		/* the thread that runs the cell and all that descends from it */
 };
 
+/* What the kernel was doing; 0 where it does not tell. */
+enum skb_context {
+	CONTEXT_SYSCALL = 1,	/* a process's own system call, page fault or exit */
+	CONTEXT_SOFTIRQ = 2,	/* on behalf of nobody, in whichever task it interrupts */
+	CONTEXT_HARDIRQ = 3,
+	CONTEXT_KTHREAD = 4,	/* a thread of the kernel's own */
+};
+
 /* Bits of `present`. The members without a bit are always there. */
 enum skb_present {
 	HAS_PARENT = 1 << 0,
@@ -44,6 +52,7 @@ enum skb_present {
 	HAS_IFINDEX = 1 << 9,
 	HAS_DEV = 1 << 10,	/* dev, netns */
 	HAS_COUNT = 1 << 11,	/* else count is only a number that no other call has */
+	HAS_TCP_CB = 1 << 12,	/* end_seq, again */
 };
 
 struct skb_event {
@@ -65,6 +74,8 @@ struct skb_event {
 	__u32 ifindex;
 	__u32 netns;		/* inode number of the device's network namespace */
 	__u32 seq;		/* TCP sequence number */
+	__u32 end_seq;		/* that of the packet after it; SYN and FIN count one each */
+	__u32 sk_hash;		/* sk's skc_hash: another socket at the same address has another */
 	__u16 cpu;
 	__u16 ethertype;	/* skb->protocol */
 	__u16 sport;
@@ -75,7 +86,26 @@ struct skb_event {
 	__u8 family;		/* AF_INET or AF_INET6 */
 	__u8 protocol;		/* IPPROTO_* of the IP header */
 	__u8 tcp_flags;		/* byte 13 of the TCP header */
-	__u8 pad[2];
+	__u8 context;		/* enum skb_context */
+	__u8 again;		/* 1 if TCP sent it before */
+};
+
+/*
+ * A socket that records name, told once, when the trace ends: so an owner that is learned late is
+ * known for earlier records, too.
+ */
+struct skb_socket_key {
+	__u64 sk;
+	__u32 sk_hash;
+	__u32 pad;
+};
+
+struct skb_socket {
+	__u64 cookie;		/* 0: nobody has asked for one yet */
+	__u64 cgroup;		/* id of its control group; 0: unknown */
+	__u32 inode;		/* as in /proc/PID/fd; 0: none (not accepted yet, or closed) */
+	__u32 pid;		/* the process that used it last; 0: none was seen */
+	char comm[16];		/* of the thread that did */
 };
 
 #endif

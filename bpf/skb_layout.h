@@ -7,7 +7,10 @@
 #include <linux/netdevice.h>
 #include <linux/sched.h>
 #include <linux/skbuff.h>
+#include <linux/fs.h>
+#include <linux/thread_info.h>
 #include <net/net_namespace.h>
+#include <net/sock.h>
 #include <net/tcp.h>
 
 #define SKB_SIZE sizeof(struct sk_buff)
@@ -24,7 +27,16 @@
 #define SKB_DESTRUCTOR offsetof(struct sk_buff, destructor)
 #define SKB_CB offsetof(struct sk_buff, cb)
 #define TCP_CB_SEQ offsetof(struct tcp_skb_cb, seq)
+#define TCP_CB_END_SEQ offsetof(struct tcp_skb_cb, end_seq)
 #define TCP_CB_FLAGS offsetof(struct tcp_skb_cb, tcp_flags)
+#define TCP_SND_NXT offsetof(struct tcp_sock, snd_nxt)
+#define TCP_TOTAL_RETRANS offsetof(struct tcp_sock, total_retrans)
+#define SK_HASH offsetof(struct sock_common, skc_hash)
+#define SK_STATE offsetof(struct sock_common, skc_state)
+#define SK_COOKIE offsetof(struct sock_common, skc_cookie)
+#define SK_SOCKET offsetof(struct sock, sk_socket)
+#define SK_LAST_RECEIVED (offsetof(struct sock, sk_receive_queue) + offsetof(struct sk_buff_head, prev))
+#define SOCKET_INODE (offsetof(struct socket_alloc, vfs_inode) + offsetof(struct inode, i_ino))
 /* cloned:1, nohdr:1, fclone:2 share the byte that CLONED_OFFSET marks. */
 #define SKB_CLONED_BYTE offsetof(struct sk_buff, __cloned_offset)
 #define SKB_CLONED_BIT 0
@@ -35,4 +47,6 @@
 #define DEV_NET offsetof(struct net_device, nd_net)
 #define NET_INUM (offsetof(struct net, ns) + offsetof(struct ns_common, inum))
 #define TASK_PID offsetof(struct task_struct, pid)
+#define TASK_FLAGS offsetof(struct task_struct, flags)
+#define TASK_STACK offsetof(struct task_struct, stack)
 #endif

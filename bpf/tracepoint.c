@@ -39,7 +39,7 @@ int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 
 	if (site < SKB_CLONE_START || site >= SKB_CLONE_END)
 		return 0;
-	e = reserve_call(&stack, clone ? KIND_CLONE : KIND_FAILED);
+	e = reserve_call(ctx, &stack, clone ? KIND_CLONE : KIND_FAILED);
 	if (!e)
 		return 0;
 	e->path = PATH_SLAB;
@@ -74,15 +74,17 @@ static __always_inline bool was_queued(u64 address, u64 tstamp)
 
 static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *skb)
 {
-	struct skb_event stack, *e = reserve_call(&stack, KIND_CLONE);
+	struct skb_event stack, *e = reserve_call(ctx, &stack, KIND_CLONE);
+	struct tcp_cb cb;
 
 	if (!e)
 		return;
 	e->path = PATH_FAST;
 	e->clone = address;
 	e->parent = address - SKB_SIZE;		/* struct sk_buff_fclones: skb1, skb2 */
-	e->sk = SKB(skb, u64, SKB_SK);
-	e->present |= HAS_CLONE | HAS_PARENT | HAS_SK;
+	e->present |= HAS_CLONE | HAS_PARENT;
+	set_socket(e, SKB(skb, u64, SKB_SK), true);
+	fill_tcp_cb(e, &cb, e->parent, e->sk);
 #ifdef TCP_TRANSMIT_SKB
 	set_caller(e, TCP_TRANSMIT_SKB);
 #endif
@@ -100,7 +102,8 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 	if (!read_skb(&skb, address))
 		return 0;
 	if (!is_fresh_fast_clone(&skb)) {
-		emit_sighting(ctx, address, &skb, true);
+		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK),
+			      DEV_IS_VALID | SK_IS_USED);
 		return 0;
 	}
 	tstamp = SKB(&skb, u64, SKB_TSTAMP);
@@ -120,7 +123,7 @@ int on_release(struct bpf_raw_tracepoint_args *ctx)
 	if (!read_skb(&skb, address))
 		return 0;
 	if (!is_fresh_fast_clone(&skb))
-		emit_sighting(ctx, address, &skb, false);
+		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK), 0);
 	else if (was_queued(address, SKB(&skb, u64, SKB_TSTAMP)))
 		queued.delete(&address);
 	else

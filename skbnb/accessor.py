@@ -30,6 +30,10 @@ class Plots:
         """Draw the clones of each process, as bars."""
         return FigureView(charts.processes(self._df))
 
+    def reasons(self) -> FigureView:
+        """Draw the clones that were made for each reason, as bars."""
+        return FigureView(charts.reasons(self._df))
+
     def timeline(self) -> FigureView:
         """Draw when each process made clones: dots, or columns if they are too many."""
         return FigureView(charts.timeline(self._df))
@@ -58,6 +62,11 @@ class SkbAccessor:
     def processes(self) -> pd.DataFrame:
         """How many clones each process made; see `analysis.processes`."""
         return analysis.processes(self._df)
+
+    @property
+    def reasons(self) -> pd.DataFrame:
+        """How many clones were made why; see `analysis.reasons`."""
+        return analysis.reasons(self._df)
 
     @property
     def timeline(self) -> pd.DataFrame:

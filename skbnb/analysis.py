@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .reasons import describe
 from .units import nice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NEEDS", "processes", "timeline"]
+__all__ = ["NEEDS", "processes", "reasons", "timeline"]
 
 NEEDS = ("t", "comm", "pid", "kind")
 """The columns without which a frame is not a trace's."""
@@ -50,20 +51,46 @@ def processes(df: pd.DataFrame) -> pd.DataFrame:
     first = np.full(len(pids), np.inf)
     np.minimum.at(first, group, t)
     last, last_row = _last(t, group, len(pids))
-    is_clone = _equals(df, "kind", "clone")
-    flags = {"clones": is_clone, "failed": _equals(df, "kind", "failed")}
-    if "path" in df:
-        flags |= {p: is_clone & _equals(df, "path", p) for p in ("fast", "slab")}
-
     table = pd.DataFrame({"comm": _category(df, "comm").take(last_row), "pid": pids})
-    table = table.assign(**_count(flags, group, len(pids)))
-    if "len" in df:
-        table["bytes"] = _sum(df["len"], is_clone, group, len(pids))
+    table = table.assign(**_tallies(df, group, len(pids)))
     table["first"], table["last"] = first, last
     if "scope" in df:
         table["scope"] = _category(df, "scope").take(last_row)
     order = np.lexsort((first, -table["clones"].to_numpy()))
     return table.take(order).reset_index(drop=True)
+
+
+def reasons(df: pd.DataFrame) -> pd.DataFrame:
+    """Count the clones that were made for each reason.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace, with the column ``reason``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per reason, most clones first. Columns ``reason`` (``unknown`` where the
+        probe did not see the caller), the counts of `processes`, ``processes`` (how
+        many made them) and ``why``, the reason in plain words.
+    """
+    reason = _category(df, "reason")
+    slugs = [*reason.categories, "unknown"]
+    codes = reason.codes.astype(np.intp)
+    group = np.where(codes < 0, len(slugs) - 1, codes)
+    process, pids = _by_process(df)
+    pairs = pd.unique(group * max(len(pids), 1) + process)
+
+    table = pd.DataFrame({"reason": pd.Series(slugs, dtype="str")})
+    table = table.assign(**_tallies(df, group, len(slugs)))
+    table["processes"] = np.bincount(pairs // max(len(pids), 1), minlength=len(slugs))
+    words = [*map(describe, reason.categories), "Nobody saw which function asked."]
+    table["why"] = pd.Series(words, dtype="str")
+    table = table[table["processes"] > 0]
+    return table.sort_values(
+        "clones", ascending=False, kind="stable", ignore_index=True
+    )
 
 
 def timeline(df: pd.DataFrame, bins: int = 100) -> pd.DataFrame:
@@ -109,6 +136,22 @@ def timeline(df: pd.DataFrame, bins: int = 100) -> pd.DataFrame:
     order = np.lexsort((-table["clones"].to_numpy(), start))
     table = table.take(order)
     return table[table["clones"] > 0].reset_index(drop=True)
+
+
+def _tallies(
+    df: pd.DataFrame, group: NDArray[np.intp], groups: int
+) -> dict[str, NDArray[np.int64] | pd.Series[int]]:
+    """Clones, failed calls, their paths and bytes in every group, by column."""
+    is_clone = _equals(df, "kind", "clone")
+    flags = {"clones": is_clone, "failed": _equals(df, "kind", "failed")}
+    if "path" in df:
+        flags |= {p: is_clone & _equals(df, "path", p) for p in ("fast", "slab")}
+    tallies: dict[str, NDArray[np.int64] | pd.Series[int]] = {
+        **_count(flags, group, groups)
+    }
+    if "len" in df:
+        tallies["bytes"] = _sum(df["len"], is_clone, group, groups)
+    return tallies
 
 
 def _by_process(df: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.uint32]]:

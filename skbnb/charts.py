@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Axis", "Chart", "Series", "processes", "timeline"]
+__all__ = ["Axis", "Chart", "Series", "processes", "reasons", "timeline"]
 
 # Of Okabe and Ito's eight colours, the six that are seen on white and on black.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
@@ -103,16 +103,31 @@ def processes(df: pd.DataFrame) -> Chart:
         Series(name, _colour(row), [tally["clones"]], [row], [_tally_text(tally)])
         for row, (name, tally) in enumerate(zip(ranking.names, tallies, strict=True))
     )
-    most = max((s.x[0] for s in series), default=0)
-    return Chart(
-        "bars",
-        title="Clones by process",
-        subtitle=_subtitle(df),
-        # The number at a bar's end needs some room.
-        x=Axis("clones", 0, max(most, 1) * 1.15, whole=True),
-        y=ranking.axis(),
-        series=series,
+    return _bars("Clones by process", df, series, ranking.axis())
+
+
+def reasons(df: pd.DataFrame) -> Chart:
+    """Chart the clones that were made for each reason, as bars."""
+    table = analysis.reasons(df).head(_MAX_ROWS)
+    series = tuple(
+        Series(
+            printable(tally["reason"], 60),
+            _colour(row),
+            [tally["clones"]],
+            [row],
+            [f"{tally['why']}\n{_tally_text(tally)}"],
+        )
+        for row, tally in enumerate(table.to_dict("records"))
     )
+    rows = tuple(one.name for one in series) or ("",)
+    return _bars("Clones by reason", df, series, Axis("", -0.5, len(rows) - 0.5, rows))
+
+
+def _bars(title: str, df: pd.DataFrame, series: tuple[Series, ...], y: Axis) -> Chart:
+    most = max((one.x[0] for one in series), default=0)
+    # The number at a bar's end needs some room.
+    x = Axis("clones", 0, max(most, 1) * 1.15, whole=True)
+    return Chart("bars", title, _subtitle(df), x, y, series)
 
 
 def timeline(df: pd.DataFrame) -> Chart:

@@ -16,7 +16,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import StreamError
-from .schema import COLUMNS, RECORD, Has, Kind, Path, Scope
+from .reasons import reason_of
+from .schema import (
+    COLUMNS,
+    DERIVED,
+    RECORD,
+    SOCKET,
+    Column,
+    Context,
+    Has,
+    Kind,
+    Path,
+    Scope,
+)
 from .units import printable
 
 __all__ = ["events_frame"]
@@ -26,12 +38,16 @@ Fields = dict[str, npt.NDArray[Any]]
 # Bytes of records that are worth the copy into one piece.
 _BATCH = 1 << 20
 
+# What is made of several members, or comes from the table of sockets.
+MADE = ("detail", "payload", "owner_pid", "owner_comm", "sk_inode", "sk_cookie")
+
 
 def events_frame(
     payloads: Sequence[bytes],
     hello: dict[str, Any],
     ready: dict[str, Any],
     functions: dict[str, str],
+    sockets: bytes = b"",
 ) -> pd.DataFrame:
     """Every event of a trace, with the columns of `schema.COLUMNS`, sorted by time.
 
@@ -43,6 +59,8 @@ def events_frame(
         The fields of these frames.
     functions
         Address in hex -> name of a kernel function.
+    sockets
+        Payload of the SOCKETS frame.
 
     Raises
     ------
@@ -54,6 +72,8 @@ def events_frame(
     _check(fields)
     fields["count"] -= np.uint64(ready.get("base", 0))
     fields = _in_order(_join_sightings(fields))
+    _derive_detail(fields)
+    _join_sockets(fields, _sockets(sockets))
     offset = hello.get("realtime", 0) - hello.get("monotonic", 0)
     return _frame(fields, functions, ready.get("ts", 0), offset)
 
@@ -78,7 +98,7 @@ def _extract(payloads: Sequence[bytes], stride: int, offset: int) -> Fields:
         raise StreamError(f"records of {stride} bytes are no records of this ABI")
     payloads = [_whole(payload, stride) for payload in payloads]
     total = sum(len(payload) // stride for payload in payloads)
-    names = [name for name in RECORD.names or () if name != "pad"]
+    names = [name for name in RECORD.names or () if name]
     fields: Fields = {name: np.empty(total, RECORD[name]) for name in names}
     done = 0
     for batch in _batches(payloads):
@@ -99,15 +119,16 @@ def _whole(payload: bytes, stride: int) -> bytes:
 
 
 def _check(fields: Fields) -> None:
-    for name, enum in (("kind", Kind), ("path", Path), ("scope", Scope)):
-        known = [0, *enum] if enum is Path else list(enum)
+    enums = {"kind": Kind, "path": Path, "scope": Scope, "context": Context}
+    for name, enum in enums.items():
+        known = [0, *enum] if enum in (Path, Context) else list(enum)
         if not np.isin(fields[name], known).all():
             raise StreamError(f"a record of unknown {name}")
 
 
 # What a sighting can say of the clone it is of: the members of each bit.
 _SIGHTED = {
-    Has.SK: ("sk",),
+    Has.SK: ("sk", "sk_hash"),
     Has.LEN: ("len",),
     Has.ETHERTYPE: ("ethertype",),
     Has.ADDRESSES: ("family", "protocol", "saddr", "daddr"),
@@ -140,6 +161,52 @@ def _join_sightings(fields: Fields) -> Fields:
     return calls
 
 
+def _derive_detail(fields: Fields) -> None:
+    """What TCP sent, as a number for `_detail`, and how many bytes of data."""
+    fields["present"] &= np.uint32(DERIVED - 1)
+    flags = fields["tcp_flags"]
+    span = fields["end_seq"] - fields["seq"]
+    payload = span - (flags & _FIN).astype("u4") - ((flags & _SYN) >> 1)
+    fields["payload"] = payload
+    again = fields["again"] != 0
+    fields["detail"] = flags & (_SYN | _FIN) | (payload > 0) << 2 | again << 3
+    known = fields["present"] & (Has.TCP | Has.TCP_CB) == Has.TCP | Has.TCP_CB
+    _mark(fields, Has.DETAIL, known)
+    _mark(fields, Has.CONTEXT, fields["context"] != 0)
+
+
+def _mark(fields: Fields, bit: Has, there: npt.NDArray[np.bool_]) -> None:
+    fields["present"] |= np.where(there, np.uint32(bit), np.uint32(0))
+
+
+def _sockets(payload: bytes) -> npt.NDArray[Any]:
+    if len(payload) % SOCKET.itemsize:
+        raise StreamError("a SOCKETS frame that holds no whole number of sockets")
+    return np.frombuffer(payload, SOCKET)
+
+
+def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
+    """What is known of each event's socket: its owner, inode and cookie."""
+    count = len(sockets)
+    address = np.concatenate([sockets["sk"], fields["sk"]])
+    hashes = np.concatenate([sockets["sk_hash"], fields["sk_hash"]])
+    codes = _codes_of_pairs(_codes(address), _codes(hashes))
+    place = np.full(codes.max(initial=0) + 1, count)
+    place[codes[:count]] = np.arange(count)
+    # One more, of which nothing is known, for events without a socket that was told.
+    known = np.concatenate([sockets, np.zeros(1, SOCKET)])
+    has_sk = (fields["present"] & Has.SK) != 0
+    mine = known[np.where(has_sk, place[codes[count:]], count)]
+    for name, member, bit in (
+        ("owner_pid", "pid", Has.OWNER),
+        ("sk_inode", "inode", Has.INODE),
+        ("sk_cookie", "cookie", Has.COOKIE),
+    ):
+        fields[name] = mine[member]
+        _mark(fields, bit, fields[name] != 0)
+    fields["owner_comm"] = np.ascontiguousarray(mine["comm"])
+
+
 def _in_order(fields: Fields) -> Fields:
     ts = fields["ts"]
     if (ts[1:] >= ts[:-1]).all():
@@ -160,11 +227,12 @@ def _frame(
     for column in COLUMNS[len(columns) :]:
         absent = (present & column.has) == 0 if column.has else None
         if column.dtype == "category":
-            columns[column.name] = made.categories(column.field, absent)
+            columns[column.name] = made.categories(column, absent)
         elif absent is None:
             columns[column.name] = fields[column.field].astype(column.dtype, copy=False)
         else:
-            columns[column.name] = pd.arrays.IntegerArray(fields[column.field], absent)
+            values = np.ascontiguousarray(fields[column.field])
+            columns[column.name] = pd.arrays.IntegerArray(values, absent)
     return pd.DataFrame(columns, copy=False)
 
 
@@ -176,10 +244,12 @@ class _Maker:
         self._functions = functions
         self._text: dict[str, Callable[[Any], str]] = {
             "comm": _name,
+            "owner_comm": _name,
             "dev": _name,
-            "caller": lambda address: printable(
-                functions.get(f"{address:#x}", f"{address:#x}")
-            ),
+            "caller": lambda address: printable(self._function(address)),
+            "reason": lambda address: printable(reason_of(self._function(address))),
+            "detail": _detail,
+            "context": lambda number: Context(number).name.lower() if number else "",
             "ethertype": lambda number: ETHERTYPES.get(number, f"0x{number:04x}"),
             "protocol": lambda number: PROTOCOLS.get(number, str(number)),
             "family": lambda number: FAMILIES.get(number, str(number)),
@@ -189,23 +259,25 @@ class _Maker:
             "path": lambda number: Path(number).name.lower() if number else "",
         }
 
+    def _function(self, address: int) -> str:
+        return self._functions.get(f"{address:#x}", f"{address:#x}")
+
     def categories(
-        self, field: str, absent: npt.NDArray[np.bool_] | None
+        self, column: Column, absent: npt.NDArray[np.bool_] | None
     ) -> pd.Categorical:
-        if field in ("saddr", "daddr"):
+        field, text = column.field, self._text.get(column.name)
+        if text is None:
             codes, firsts = _factorize_address(self._fields, field)
             texts = [self._address(field, i) for i in firsts]
         elif self._fields[field].dtype.kind == "V":
             codes, firsts = _factorize_bytes(self._fields[field])
-            texts = [
-                self._text[field](self._fields[field][i].tobytes()) for i in firsts
-            ]
+            texts = [text(self._fields[field][i].tobytes()) for i in firsts]
         else:
             codes, uniques = pd.factorize(self._fields[field])
-            texts = [self._text[field](int(value)) for value in uniques]
+            texts = [text(int(value)) for value in uniques]
         if absent is not None:
             codes = np.where(absent, -1, codes)
-        return _categorical(codes, texts, _FIXED.get(field))
+        return _categorical(codes, texts, _FIXED.get(column.name))
 
     def _address(self, field: str, i: int) -> str:
         packed = self._fields[field][i].tobytes()
@@ -286,6 +358,7 @@ PROTOCOLS = {
 }  # fmt: skip
 
 _FIXED: dict[str, Sequence[str]] = {
+    "context": [context.name.lower() for context in Context],
     "scope": [scope.name.lower() for scope in reversed(Scope)],
     "kind": ["clone", "failed"],
     "path": ["fast", "slab"],
@@ -297,6 +370,16 @@ _TCP_FLAGS = (
     (0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"),
     (0x20, "URG"), (0x40, "ECE"), (0x80, "CWR"), (0x10, "ACK"),
 )  # fmt: skip
+
+
+_SYN, _FIN = 0x02, 0x01
+
+
+def _detail(code: int) -> str:
+    """Words for what `_derive_detail` found."""
+    said = [w for bit, w in ((_SYN, "SYN"), (4, "data"), (_FIN, "FIN")) if code & bit]
+    what = "+".join(said) or "nothing new"
+    return f"{what} again" if code & 8 else what
 
 
 def _flags(byte: int) -> str:

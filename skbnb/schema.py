@@ -16,8 +16,11 @@ import numpy as np
 
 __all__ = [
     "COLUMNS",
+    "DERIVED",
     "RECORD",
+    "SOCKET",
     "Column",
+    "Context",
     "Has",
     "Kind",
     "Path",
@@ -49,8 +52,20 @@ class Scope(IntEnum):
     CELL = 3
 
 
+class Context(IntEnum):
+    """What the kernel was doing (``enum skb_context``)."""
+
+    SYSCALL = 1
+    SOFTIRQ = 2
+    HARDIRQ = 3
+    KTHREAD = 4
+
+
 class Has(IntFlag):
-    """Bits of a record's ``present`` member (``enum skb_present``)."""
+    """Bits of a record's ``present`` member (``enum skb_present``).
+
+    Those from `DERIVED` on are not of the record: they are about what is made of it.
+    """
 
     PARENT = 1 << 0
     CLONE = 1 << 1
@@ -64,7 +79,16 @@ class Has(IntFlag):
     IFINDEX = 1 << 9
     DEV = 1 << 10
     COUNT = 1 << 11
+    TCP_CB = 1 << 12
+    CONTEXT = 1 << 24
+    DETAIL = 1 << 25
+    OWNER = 1 << 26
+    INODE = 1 << 27
+    COOKIE = 1 << 28
 
+
+DERIVED = Has.CONTEXT
+"""The first bit that is not of the record."""
 
 RECORD = np.dtype(
     [
@@ -86,6 +110,8 @@ RECORD = np.dtype(
         ("ifindex", "<u4"),
         ("netns", "<u4"),
         ("seq", "<u4"),
+        ("end_seq", "<u4"),
+        ("sk_hash", "<u4"),
         ("cpu", "<u2"),
         ("ethertype", "<u2"),
         ("sport", "<u2"),
@@ -96,10 +122,25 @@ RECORD = np.dtype(
         ("family", "u1"),
         ("protocol", "u1"),
         ("tcp_flags", "u1"),
-        ("pad", "V2"),
+        ("context", "u1"),
+        ("again", "u1"),
     ]
 )
-"""``struct skb_event``, 160 bytes."""
+"""``struct skb_event``, 168 bytes."""
+
+SOCKET = np.dtype(
+    [
+        ("sk", "<u8"),
+        ("sk_hash", "<u4"),
+        ("pad", "V4"),
+        ("cookie", "<u8"),
+        ("cgroup", "<u8"),
+        ("inode", "<u4"),
+        ("pid", "<u4"),
+        ("comm", "V16"),
+    ]
+)
+"""``struct skb_socket_key`` and ``struct skb_socket``, 56 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +157,7 @@ class Column:
     text
         What it says, with its unit, in one sentence.
     field
-        The record's member that it is made from.
+        What it is made from: the record's member, or one that is derived from several.
     has
         The bit that says whether the member was seen; None for what is always there.
     """
@@ -153,6 +194,14 @@ COLUMNS: tuple[Column, ...] = (
         "scope",
     ),
     Column(
+        "context",
+        "category",
+        "`syscall`: the running task's own work; `softirq` or `hardirq`: it was only "
+        "interrupted; `kthread`: a thread of the kernel's.",
+        "context",
+        Has.CONTEXT,
+    ),
+    Column(
         "kind", "category", "`clone`, or `failed` if skb_clone() gave NULL.", "kind"
     ),
     Column(
@@ -168,6 +217,29 @@ COLUMNS: tuple[Column, ...] = (
         "caller",
         Has.CALLER,
     ),
+    Column(
+        "reason",
+        "category",
+        "Why that function clones: see `skbnb.reasons`.",
+        "caller",
+        Has.CALLER,
+    ),
+    Column(
+        "detail",
+        "category",
+        "What TCP sent: `SYN`, `data`, `FIN`; `again` for a retransmission.",
+        "detail",
+        Has.DETAIL,
+    ),
+    Column("payload", "UInt32", "Bytes of data in it.", "payload", Has.DETAIL),
+    Column(
+        "owner_pid",
+        "UInt32",
+        "Process whose socket it belongs to: that used it last, or has it open.",
+        "owner_pid",
+        Has.OWNER,
+    ),
+    Column("owner_comm", "category", "Its name.", "owner_comm", Has.OWNER),
     Column("parent", "UInt64", "Address of the skb cloned.", "parent", Has.PARENT),
     Column("clone", "UInt64", "Address of the clone.", "clone", Has.CLONE),
     Column("len", "UInt32", "Length of the packet in bytes.", "len", Has.LEN),
@@ -204,8 +276,18 @@ COLUMNS: tuple[Column, ...] = (
         "netns", "UInt32", "Inode number of its network namespace.", "netns", Has.DEV
     ),
     Column("sk", "UInt64", "Address of the packet's socket.", "sk", Has.SK),
+    Column(
+        "sk_inode", "UInt32", "Its inode, as in `/proc/PID/fd`.", "sk_inode", Has.INODE
+    ),
+    Column(
+        "sk_cookie",
+        "UInt64",
+        "Its cookie, as `ss -e` shows it.",
+        "sk_cookie",
+        Has.COOKIE,
+    ),
 )
-"""Every column, in order. At most 128 bytes a row together."""
+"""Every column, in order. At most 160 bytes a row together."""
 
 
 def markdown_table() -> str:

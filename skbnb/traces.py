@@ -235,7 +235,8 @@ class Trace:
         if payloads and not (hello and ready):
             raise StreamError("events before a HELLO and a READY")
         functions = self._control(FrameKind.SYMBOLS).get("functions", {})
-        return events_frame(payloads, hello, ready, functions)
+        sockets = [f.payload for f in self.frames if f.kind is FrameKind.SOCKETS]
+        return events_frame(payloads, hello, ready, functions, b"".join(sockets))
 
 
 def load(path: str | FilePath) -> Trace:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ __all__ = ["FigureView", "TraceView", "html", "receipt", "text"]
 
 _MAX_EVENTS = 40
 _MAX_ROWS = 30
+_MAX_REASONS = 10
 
 
 # ------------------------------------------------------------------ the receipt
@@ -172,7 +174,7 @@ _CELLS: dict[str, Callable[[Any], str]] = {
 def text(df: pd.DataFrame) -> str:
     """The events and the processes, for a terminal 80 columns wide, and the receipt."""
     table = analysis.processes(df)
-    parts = _event_lines(df), _process_lines(table), [receipt(df)]
+    parts = _event_lines(df), _process_lines(table), _reason_lines(df), [receipt(df)]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -209,6 +211,38 @@ def _process_lines(table: pd.DataFrame) -> list[str]:
     ] + _more(table)
 
 
+def _reason_lines(df: pd.DataFrame) -> list[str]:
+    lines = [
+        line
+        for clones, reason, why in _reason_rows(df)
+        for line in textwrap.wrap(
+            f"{reason}: {why}",
+            80,
+            initial_indent=f"{clones:>8}  ",
+            subsequent_indent=" " * 10,
+        )
+    ]
+    return [f"{'CLONES':>8}  WHY", *lines] if lines else []
+
+
+def _reason_rows(df: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """How many clones, the reason, and its sentence: for the first reasons."""
+    if df.empty or "reason" not in df:
+        return []
+    table = analysis.reasons(df)
+    shown = table.head(_MAX_REASONS)
+    rows = [
+        (f"{clones:,}", printable(reason), printable(why))
+        for clones, reason, why in zip(
+            shown["clones"], shown["reason"], shown["why"], strict=True
+        )
+    ]
+    rest = table["clones"].iloc[_MAX_REASONS:]
+    if len(rest):
+        rows.append((f"{rest.sum():,}", f"{len(rest)} more", "see df.skb.reasons"))
+    return rows
+
+
 def _cells(table: pd.DataFrame) -> list[list[str]]:
     """The titles and then the first rows of the table of processes, as text."""
     known = {name: cell for name, cell in _CELLS.items() if name in table}
@@ -237,6 +271,7 @@ _STYLE = """
 }
 .skbnb th:first-child { text-align: left; padding-left: 0; }
 .skbnb tbody th { font-weight: normal; white-space: pre; }
+.skbnb .words { text-align: left; }
 .skbnb tfoot td { text-align: left; padding-left: 0; opacity: 0.8; }
 .skbnb .bar {
   padding-left: 180px;
@@ -251,7 +286,8 @@ def html(df: pd.DataFrame) -> str:
     table = analysis.processes(df)
     return (
         f'<div class="skbnb"><style>{_STYLE}</style>\n'
-        f"<p>{phrases}</p>\n{'' if table.empty else _html_table(table)}</div>\n"
+        f"<p>{phrases}</p>\n{'' if table.empty else _html_table(table)}"
+        f"{_html_reasons(df)}</div>\n"
     )
 
 
@@ -283,6 +319,20 @@ def _html_table(table: pd.DataFrame) -> str:
     return (
         f"<table><caption>Clones by process</caption>\n<thead><tr>{head}</tr></thead>\n"
         f"<tbody>\n{body}</tbody>\n{foot}</table>\n"
+    )
+
+
+def _html_reasons(df: pd.DataFrame) -> str:
+    body = "".join(
+        f'<tr><th scope="row">{escape(reason)}</th><td>{clones}</td>'
+        f'<td class="words">{escape(why)}</td></tr>\n'
+        for clones, reason, why in _reason_rows(df)
+    )
+    head = "".join(f'<th scope="col">{title}</th>' for title in ("reason", "clones"))
+    return body and (
+        f"<table><caption>Why they were cloned</caption>\n<thead><tr>{head}"
+        f'<th scope="col" class="words">in words</th></tr></thead>\n'
+        f"<tbody>\n{body}</tbody></table>\n"
     )
 
 

@@ -3,8 +3,8 @@
 
 A stream is `MAGIC` and then frames; a trace is one run of frames from HELLO to END. A
 frame is eight bytes, ``<II`` kind and payload length, and the payload: packed records
-for EVENTS, UTF-8 JSON for all others. Standard library only, and Python 3.8: the agent
-shares this module.
+for EVENTS and SOCKETS, UTF-8 JSON for all others. Standard library only, and Python
+3.8: the agent shares this module.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ __all__ = [
     "MAX_CONTROL",
     "MAX_EVENTS",
     "RECORD_SIZE",
+    "SOCKET_SIZE",
     "Frame",
     "Kind",
     "Reader",
@@ -38,9 +39,11 @@ __all__ = [
 # version.
 MAGIC = b"\x89SKBT\r\n\x01"
 HEADER = struct.Struct("<II")
-# SKB_EVENT_ABI and sizeof(struct skb_event) of bpf/skb_event.h.
-ABI = 1
-RECORD_SIZE = 160
+# SKB_EVENT_ABI and the sizes of struct skb_event and struct skb_socket of
+# bpf/skb_event.h.
+ABI = 2
+RECORD_SIZE = 168
+SOCKET_SIZE = 56
 MAX_EVENTS = 4 << 20
 MAX_CONTROL = 1 << 20
 
@@ -56,6 +59,7 @@ class Kind(IntEnum):
     LOG = 6
     ERROR = 7
     END = 8
+    SOCKETS = 9
 
 
 _OPTIONAL_INT = (int, type(None))
@@ -230,6 +234,6 @@ def _checked(kind: int, length: int) -> tuple[Kind, int]:
         known = Kind(kind)
     except ValueError:
         raise StreamError(f"a frame of unknown kind {kind}") from None
-    if length > (MAX_EVENTS if known is Kind.EVENTS else MAX_CONTROL):
+    if length > (MAX_EVENTS if known in (Kind.EVENTS, Kind.SOCKETS) else MAX_CONTROL):
         raise StreamError(f"a {known.name} frame of {length} bytes")
     return known, length

@@ -12,15 +12,16 @@ STRIDE = RECORD_SIZE + 8
 
 # struct skb_event, as struct sees it: the standard library alone reads and writes it
 # here, so that these records do not rest on the numpy dtype that they test.
-_RECORD = struct.Struct("<6Q16s16s16s16s8I4H6B2x")
+_RECORD = struct.Struct("<6Q16s16s16s16s10I4H8B")
 MEMBERS = (
     "ts", "count", "parent", "clone", "sk", "caller", "saddr", "daddr", "comm", "dev",
-    "present", "pid", "tid", "uid", "len", "ifindex", "netns", "seq",
+    "present", "pid", "tid", "uid", "len", "ifindex", "netns", "seq", "end_seq",
+    "sk_hash",
     "cpu", "ethertype", "sport", "dport",
-    "kind", "path", "scope", "family", "protocol", "tcp_flags",
+    "kind", "path", "scope", "family", "protocol", "tcp_flags", "context", "again",
 )  # fmt: skip
 
-EVERYTHING = (1 << 12) - 1
+EVERYTHING = (1 << 13) - 1
 
 CURL = {
     "ts": 2_000,
@@ -41,6 +42,8 @@ CURL = {
     "ifindex": 1,
     "netns": 4026531840,
     "seq": 0xFFFFFFFE,
+    "end_seq": 0xFFFFFFFF,
+    "sk_hash": 0xABCD,
     "cpu": 1,
     "ethertype": 0x0800,
     "sport": 40000,
@@ -51,6 +54,8 @@ CURL = {
     "family": 2,
     "protocol": 6,
     "tcp_flags": 2,
+    "context": 1,
+    "again": 0,
 }
 
 
@@ -67,6 +72,21 @@ def absent(**members: Any) -> dict[str, Any]:
     }
     kept = {name: CURL[name] for name in ("ts", "comm", "pid", "tid", "kind", "scope")}
     return {**nothing, **kept, **members}
+
+
+def socket(**changes: Any) -> bytes:
+    """What is known of curl's socket, with these members changed."""
+    values: dict[str, Any] = {
+        "sk": CURL["sk"],
+        "sk_hash": CURL["sk_hash"],
+        "cookie": 77,
+        "cgroup": 1,
+        "inode": 4711,
+        "pid": 42,
+        "comm": b"curl",
+        **changes,
+    }
+    return struct.pack("<QI4xQQII16s", *values.values())
 
 
 EVENTS_PAYLOAD = b"".join(
@@ -123,6 +143,7 @@ def frames(*records: bytes, **counts: Any) -> list[Frame]:
         control(Kind.HELLO, **hello()),
         control(Kind.READY, ts=1_000, base=0),
         *(Frame(Kind.EVENTS, r) for r in records),
+        Frame(Kind.SOCKETS, socket()),
         control(Kind.SYMBOLS, functions={"0xffffffff81000010": "__tcp_transmit_skb"}),
         control(Kind.STATS, **stats(**{"calls": len(records), **counts})),
         control(Kind.END, why="stop"),

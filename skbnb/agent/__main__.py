@@ -195,6 +195,9 @@ class Agent:
         counts = {name: after[name] - trace.before[name] for name in after}
         # A call under way while the probe is attached or detached may be half seen.
         missed = max(0, counts.pop("entered") - counts.pop("returned"))
+        sockets = trace.program.sockets()
+        self._write(pack_header(Kind.SOCKETS, len(sockets)))
+        self._write(sockets)
         self._send(Kind.SYMBOLS, functions=trace.program.functions())
         self._send(
             Kind.STATS,

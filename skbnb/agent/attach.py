@@ -27,11 +27,14 @@ class Attachment(NamedTuple):
         The tracepoint, or the kernel function.
     function
         The C function. For ``fentry`` and ``fexit`` BCC names it after the target.
+    optional
+        Whether a kernel without the target will do.
     """
 
     kind: str
     target: str
     function: str
+    optional: bool = False
 
 
 class Kind(NamedTuple):

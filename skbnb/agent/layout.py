@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from typing import NamedTuple
@@ -26,11 +27,37 @@ MEMBERS = {
     "SKB_DESTRUCTOR": ("sk_buff", "destructor"),
     "SKB_CB": ("sk_buff", "cb"),
     "TCP_CB_SEQ": ("tcp_skb_cb", "seq"),
+    "TCP_CB_END_SEQ": ("tcp_skb_cb", "end_seq"),
     "TCP_CB_FLAGS": ("tcp_skb_cb", "tcp_flags"),
+    "TCP_SND_NXT": ("tcp_sock", "snd_nxt"),
+    "TCP_TOTAL_RETRANS": ("tcp_sock", "total_retrans"),
+    "SK_HASH": ("sock_common", "skc_hash"),
+    "SK_STATE": ("sock_common", "skc_state"),
+    "SK_COOKIE": ("sock_common", "skc_cookie"),
+    "SK_SOCKET": ("sock", "sk_socket"),
     "DEV_IFINDEX": ("net_device", "ifindex"),
     "DEV_NAME": ("net_device", "name"),
     "DEV_NET": ("net_device", "nd_net"),
     "TASK_PID": ("task_struct", "pid"),
+    "TASK_FLAGS": ("task_struct", "flags"),
+    "TASK_STACK": ("task_struct", "stack"),
+}
+# constant -> what is added up: a member of a member.
+SUMS: dict[str, tuple[tuple[str, str], ...]] = {
+    "NET_INUM": (("net", "ns"), ("ns_common", "inum")),
+    "SK_LAST_RECEIVED": (("sock", "sk_receive_queue"), ("sk_buff_head", "prev")),
+    "SOCKET_INODE": (("socket_alloc", "vfs_inode"), ("inode", "i_ino")),
+}
+# Not in every kernel; what rests on them is then absent.
+OPTIONAL: dict[str, tuple[tuple[str, str], ...]] = {
+    "SK_CGROUP": (("sock", "sk_cgrp_data"), ("sock_cgroup_data", "cgroup")),
+    "CGROUP_NODE": (("cgroup", "kn"),),
+    "NODE_ID": (("kernfs_node", "id"),),
+    # On x86 each CPU has it, and not the task: see bpf/skb_context.h.
+    "TASK_PREEMPT_COUNT": (
+        ("task_struct", "thread_info"),
+        ("thread_info", "preempt_count"),
+    ),
 }
 BIT_FIELDS = {
     ("SKB_FCLONE_BYTE", "SKB_FCLONE_BIT"): ("sk_buff", "fclone"),
@@ -109,6 +136,10 @@ class Btf:
         if bits is None:
             raise LayoutError(f"this kernel's struct {struct} has no member {member}")
         return Place(bits // 8, bits % 8)
+
+    def sum(self, places: tuple[tuple[str, str], ...]) -> int:
+        """Where a member of a member lies in the first struct, in bytes."""
+        return sum(self.place(*where).byte for where in places)
 
     def _search(self, type_id: int, wanted: str, base: int) -> int | None:
         for name, member_type, bits in self._members(type_id):
@@ -197,9 +228,11 @@ def from_btf() -> Layout:
         constants = {name: btf.place(*where).byte for name, where in MEMBERS.items()}
         for names, where in BIT_FIELDS.items():
             constants.update(zip(names, btf.place(*where)))
-        constants["NET_INUM"] = (
-            btf.place("net", "ns").byte + btf.place("ns_common", "inum").byte
-        )
+        for name, places in SUMS.items():
+            constants[name] = btf.sum(places)
+        for name, places in OPTIONAL.items():
+            with contextlib.suppress(LayoutError):
+                constants[name] = btf.sum(places)
         constants["SKB_SIZE"] = btf.size("sk_buff")
     finally:
         btf.close()

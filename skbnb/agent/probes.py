@@ -35,8 +35,8 @@ class Probe(NamedTuple):
     coverage: str
 
 
-def _raw(target: str, function: str) -> Attachment:
-    return Attachment("raw_tracepoint", target, function)
+def _raw(target: str, function: str, optional: bool = False) -> Attachment:
+    return Attachment("raw_tracepoint", target, function, optional)
 
 
 # Where a clone is seen again: bpf/skb_sighting.h.
@@ -46,6 +46,11 @@ _SIGHTINGS = (
     _raw("skb_copy_datagram_iovec", "on_copy_to_user"),
     _raw("consume_skb", "on_release"),
     _raw("kfree_skb", "on_release"),
+    # These are there since Linux 6.3.
+    _raw("sk_data_ready", "on_data_ready", optional=True),
+    _raw("sock_send_length", "on_use", optional=True),
+    _raw("sock_recv_length", "on_use", optional=True),
+    _raw("kmem_cache_free", "on_free_object"),
 )
 
 # Follow new tasks: bpf/skb_common.h. Attached before any probe.

@@ -11,7 +11,7 @@ from typing import Callable
 from ..config import Config
 from ..errors import ProbeError
 from ..wire import RECORD_SIZE
-from . import buffers, layout, scope, syscalls
+from . import buffers, layout, owners, scope, syscalls
 from .attach import Attachment, attach, load
 from .compiler import compiled, expand
 from .probes import FOLLOW_TASKS, Probe
@@ -94,6 +94,7 @@ class Program:
         limit = before["calls"] + config.max_events if config.max_events else _NO_LIMIT
         self._settings[0] = self._settings.Leaf(limit, self._wakeup_mask())
         self._bpf[b"callers"].clear()
+        self._bpf[b"sockets"].clear()
         self.reader.skip()
         try:
             self._follow(config)
@@ -144,6 +145,8 @@ class Program:
         try:
             self._attached.append(attach(self._bpf, attachment))
         except OSError as error:
+            if attachment.optional and isinstance(error, FileNotFoundError):
+                return
             raise ProbeError(
                 f"does not attach to {attachment.target}: {error.strerror}"
             ) from error
@@ -156,6 +159,16 @@ class Program:
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""
         return {name: self._counters[i].value for i, name in enumerate(COUNTERS)}
+
+    def sockets(self) -> bytes:
+        """The sockets that records name, each its key and its value."""
+        found = [(bytes(key), value) for key, value in self._bpf[b"sockets"].items()]
+        unused = {value.inode for _, value in found if value.inode and not value.pid}
+        held_by = owners.holders(unused) if unused else {}
+        for _, value in found:
+            if value.inode in held_by:
+                value.pid, value.comm = held_by[value.inode]
+        return b"".join(key + bytes(value) for key, value in found)
 
     def functions(self) -> dict[str, str]:
         """Every caller's address in hex -> the function that it lies in."""
@@ -181,6 +194,16 @@ def _symbol_flags(probe: Probe, symbols: Symbols) -> list[str]:
         bounds = symbols.bounds(symbol)
         if bounds:
             constants[name] = bounds.start
+    # What runs softirqs: the first, since Linux 6.10, is called by the other.
+    softirq = symbols.bounds("handle_softirqs") or symbols.bounds("__do_softirq")
+    for name, bounds in (
+        ("KFREE_SKBMEM", symbols.bounds("kfree_skbmem")),
+        ("SOFTIRQ", softirq if os.uname().machine == "x86_64" else None),
+    ):
+        if bounds:
+            constants[f"{name}_START"], constants[f"{name}_END"] = bounds
+    # THREAD_SIZE of arch/x86/include/asm/page_64_types.h
+    constants["THREAD_SIZE"] = 32768 if symbols.bounds("kasan_report") else 16384
     return [f"-D{name}={value}ULL" for name, value in constants.items()]
 
 

@@ -34,7 +34,7 @@ static __always_inline void fill_connection(struct skb_event *e)
 
 static __always_inline void emit(void *ctx)
 {
-	struct skb_event stack, *e = reserve_call(&stack, KIND_CLONE);
+	struct skb_event stack, *e = reserve_call(ctx, &stack, KIND_CLONE);
 
 	if (!e)
 		return;

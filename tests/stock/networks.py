@@ -209,9 +209,9 @@ def _datagram_socket(host: Namespace) -> socket.socket:
         return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
-def connect_in_vain(host: Namespace, address: str) -> None:
-    """Try to connect, and give up before a second try is made."""
+def connect_in_vain(host: Namespace, address: str, patience: float = 0.2) -> None:
+    """Try to connect; TCP tries again after one second, if `patience` lasts."""
     with host.entered(), socket.socket() as vain:
-        vain.settimeout(0.2)
+        vain.settimeout(patience)
         with contextlib.suppress(TimeoutError):
             vain.connect((address, PORT))

@@ -31,7 +31,7 @@ OF_THE_PACKET = {
 }
 
 # What it knows of the task is of the one that queues the packet.
-OF_THE_TASK = {"comm", "pid", "tid", "uid", "cpu", "scope"}
+OF_THE_TASK = {"comm", "pid", "tid", "uid", "cpu", "scope", "context"}
 
 
 @pytest.mark.parametrize("probe", PROBES)

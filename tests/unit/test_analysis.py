@@ -11,11 +11,14 @@ import pandas as pd
 import pytest
 
 from skbnb import analysis, schema
+from skbnb.reasons import describe
 from tests.unit.frames import example
 
 Table = Callable[[pd.DataFrame], pd.DataFrame]
 
-both = pytest.mark.parametrize("table", [analysis.processes, analysis.timeline])
+TABLES = [analysis.processes, analysis.reasons, analysis.timeline]
+
+every = pytest.mark.parametrize("table", TABLES)
 
 
 def test_the_example_has_exactly_the_columns_of_a_trace() -> None:
@@ -94,14 +97,14 @@ def test_what_a_frame_lacks_its_table_lacks() -> None:
     assert len(analysis.timeline(df)) == 6
 
 
-@both
+@every
 def test_an_empty_frame_gives_the_same_columns(table: Table) -> None:
     empty, full = table(example(0)), table(example())
     assert empty.empty
     assert empty.dtypes.astype(str).to_dict() == full.dtypes.astype(str).to_dict()
 
 
-@both
+@every
 def test_a_table_leaves_the_frame_unchanged(table: Table) -> None:
     df = example(50, 3, failed=2)
     before = df.copy(deep=True)
@@ -109,7 +112,7 @@ def test_a_table_leaves_the_frame_unchanged(table: Table) -> None:
     pd.testing.assert_frame_equal(df, before)
 
 
-@both
+@pytest.mark.parametrize("table", [analysis.processes, analysis.timeline])
 @pytest.mark.parametrize("processes", [1, 7, 500])
 def test_sums_equal_the_frames_counts(table: Table, processes: int) -> None:
     df = example(5000, processes, failed=321).sample(frac=0.5, random_state=2)
@@ -131,7 +134,7 @@ def test_counts_by_path_and_kind_equal_the_frames() -> None:
     assert table["bytes"].sum() == clones["len"].sum()
 
 
-@both
+@every
 def test_frames_of_two_traces_together(table: Table) -> None:
     # Different categories: pandas makes the column one of objects.
     df = pd.concat([example(4), example(4, names=("wget",))])
@@ -159,10 +162,35 @@ def test_no_bins() -> None:
         analysis.timeline(example(), 0)
 
 
-@both
+@every
 def test_a_million_rows_take_no_python_for_each(table: Table) -> None:
     df = example(1_000_000, 300)
     began = time.process_time()
     table(df)
     # Some 0.03 s; a Python call for each row would take ten times this limit.
     assert time.process_time() - began < 0.5
+
+
+def test_reasons() -> None:
+    df = example(60, 5, failed=2)
+    table = analysis.reasons(df)
+    assert table["clones"].sum() == 58
+    assert table["failed"].sum() == 2
+    assert (table["fast"] + table["slab"] == table["clones"]).all()
+    assert set(table["reason"]) == set(df["reason"])
+    for row in table.itertuples():
+        mine = df[df["reason"] == row.reason]
+        assert row.processes == mine["pid"].nunique()
+        assert row.why == describe(str(row.reason))
+
+
+def test_a_reason_that_nobody_saw_is_unknown() -> None:
+    df = example(6, 2)
+    df["reason"] = df["reason"].where(df["t"] > 0)
+    table = analysis.reasons(df).set_index("reason")
+    assert table.loc["unknown", "clones"] == 1
+    assert table["clones"].sum() == 6
+
+
+def test_reasons_of_nothing() -> None:
+    assert analysis.reasons(example(0, 0)).empty

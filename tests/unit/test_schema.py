@@ -6,10 +6,12 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from skbnb import schema, wire
+from skbnb import records, schema, wire
 from skbnb.agent import program, scope
 from skbnb.config import PROBES
 
@@ -20,30 +22,40 @@ ENUMS = {
     "KIND": schema.Kind,
     "PATH": schema.Path,
     "SCOPE": schema.Scope,
+    "CONTEXT": schema.Context,
     "HAS": schema.Has,
 }
+
+STRUCTS = ("skb_event", "skb_socket_key", "skb_socket")
+
+
+def members(struct: str) -> list[str]:
+    """The names of a struct's members, in order."""
+    body = re.search(rf"struct {struct} {{(.*?)\n}};", HEADER.read_text(), re.S)
+    assert body
+    return re.findall(r"^\t(?:__u\d+|char) (\w+)(?:\[\d+\])?;", body[1], re.M)
 
 
 @pytest.fixture(scope="module")
 def c_says(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """Every offset, size and constant of the header, as a C compiler sees them."""
     folder = tmp_path_factory.mktemp("c")
-    names = re.findall(
-        r"^\t(?:__u\d+|char) (\w+)(?:\[\d+\])?;", HEADER.read_text(), re.M
-    )
-    constants = re.findall(r"^\t([A-Z]+_[A-Z]+) = ", HEADER.read_text(), re.M)
-    lines = [
-        f'P("offset {name}", offsetof(struct skb_event, {name}));'
-        f'P("size {name}", sizeof(((struct skb_event *)0)->{name}));'
-        for name in names
-    ]
+    lines = []
+    for struct in STRUCTS:
+        lines.append(f'P("{struct}", sizeof(struct {struct}));')
+        for name in members(struct):
+            lines += [
+                f'P("{struct}.{name}", offsetof(struct {struct}, {name}));',
+                f'P("sizeof {struct}.{name}", sizeof(((struct {struct} *)0)->{name}));',
+            ]
+    constants = re.findall(r"^\t([A-Z]+(?:_[A-Z]+)+) = ", HEADER.read_text(), re.M)
     lines += [f'P("{name}", {name});' for name in [*constants, "SKB_EVENT_ABI"]]
     source = folder / "layout.c"
     source.write_text(
         "#include <linux/types.h>\n#include <stddef.h>\n#include <stdio.h>\n"
         f'#include "{HEADER}"\n'
         '#define P(name, value) printf("%s=%ld\\n", name, (long)(value))\n'
-        'int main(void) { P("size", sizeof(struct skb_event));' + "".join(lines) + "}\n"
+        "int main(void) {" + "".join(lines) + "}\n"
     )
     binary = folder / "layout"
     subprocess.run(["cc", "-Wall", "-Werror", "-o", binary, source], check=True)
@@ -56,30 +68,47 @@ def c_says(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     }
 
 
-def test_every_member_agrees(c_says: dict[str, int]) -> None:
-    fields = dict(schema.RECORD.fields or {})
-    c_members = [name[7:] for name in c_says if name.startswith("offset ")]
-    assert list(fields) == c_members
-    for name, (dtype, offset, *_) in fields.items():
-        assert (offset, dtype.itemsize) == (
-            c_says[f"offset {name}"],
-            c_says[f"size {name}"],
-        ), name
+# A socket's key and its value are sent one after the other.
+DTYPES = [
+    (schema.RECORD, ("skb_event",)),
+    (schema.SOCKET, ("skb_socket_key", "skb_socket")),
+]
 
 
-def test_members_are_naturally_aligned_and_unpadded(c_says: dict[str, int]) -> None:
-    end = 0
-    for name, (dtype, offset, *_) in (schema.RECORD.fields or {}).items():
-        assert offset == end, name
-        if dtype.kind != "V":
-            assert offset % dtype.itemsize == 0, name
-        end += dtype.itemsize
-    assert end == schema.RECORD.itemsize == c_says["size"]
+@pytest.mark.parametrize(("dtype", "structs"), DTYPES)
+def test_every_member_agrees(
+    c_says: dict[str, int], dtype: np.dtype[Any], structs: tuple[str, ...]
+) -> None:
+    theirs = {}
+    base = 0
+    for struct in structs:
+        for name in members(struct):
+            size = c_says[f"sizeof {struct}.{name}"]
+            theirs[name] = (base + c_says[f"{struct}.{name}"], size)
+        base += c_says[struct]
+    ours = {
+        name: (offset, member.itemsize)
+        for name, (member, offset, *_) in (dtype.fields or {}).items()
+    }
+    assert ours == theirs
+    assert dtype.itemsize == base
 
 
-def test_size_and_abi_on_the_wire(c_says: dict[str, int]) -> None:
-    assert c_says["size"] == wire.RECORD_SIZE
-    assert c_says["size"] % 8 == 0
+def test_members_are_naturally_aligned_and_unpadded() -> None:
+    for dtype, _ in DTYPES:
+        end = 0
+        for name, (member, offset, *_) in (dtype.fields or {}).items():
+            assert offset == end, name
+            if member.kind != "V":
+                assert offset % member.itemsize == 0, name
+            end += member.itemsize
+        assert end == dtype.itemsize
+
+
+def test_sizes_and_abi_on_the_wire(c_says: dict[str, int]) -> None:
+    assert c_says["skb_event"] == wire.RECORD_SIZE
+    assert c_says["skb_event"] % 8 == 0
+    assert c_says["skb_socket_key"] + c_says["skb_socket"] == wire.SOCKET_SIZE
     assert c_says["SKB_EVENT_ABI"] == wire.ABI
 
 
@@ -88,13 +117,10 @@ def test_every_constant_agrees(c_says: dict[str, int]) -> None:
         f"{prefix}_{member.name}": member.value
         for prefix, enum in ENUMS.items()
         for member in enum
+        if member.value < schema.DERIVED or prefix != "HAS"
     }
-    theirs = {name: value for name, value in c_says.items() if name in ours}
-    assert ours == theirs
-    of_the_header = {
-        name for name in c_says if name.isupper() and name != "SKB_EVENT_ABI"
-    }
-    assert of_the_header == set(ours)
+    theirs = {name: value for name, value in c_says.items() if name.isupper()}
+    assert theirs == {**ours, "SKB_EVENT_ABI": wire.ABI}
 
 
 def test_the_agents_scopes_and_counters_are_the_headers() -> None:
@@ -113,7 +139,7 @@ def test_the_probes_are_those_of_the_command_line() -> None:
 
 def test_columns_are_made_from_members_that_exist() -> None:
     for column in schema.COLUMNS:
-        assert column.field in (schema.RECORD.names or ())
+        assert column.field in {*(schema.RECORD.names or ()), *records.MADE}
         assert column.text.endswith(".")
     assert len({column.name for column in schema.COLUMNS}) == len(schema.COLUMNS)
 

@@ -115,7 +115,7 @@ def test_garbage_keeps_what_came(agent: AgentTransport) -> None:
     ("agent", "error", "words"),
     [
         ("dies_first", AgentLostError, "status 3: cannot allocate memory"),
-        ("old_abi", AbiError, "ABI 0, this skbnb reads ABI 1"),
+        ("old_abi", AbiError, "ABI 1, this skbnb reads ABI 2"),
         ("refuses", ProbeError, "no probe works .a: b.. Do c."),
         ("sudo_refuses", PrivilegeError, "a password is required"),
         ("not_a_stream", StreamError, "begins with b'Tracebac'"),

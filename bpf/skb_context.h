@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * In what context the kernel is: what the running task has to do with the packet.
+ *
+ * Mostly this needs no walk of the stack. On x86 interrupts, and the softirqs that they leave
+ * behind, run on a stack of their own (arch/x86/include/asm/irq_stack.h), and where this program's
+ * own context lies tells that; but they stay on the task's where they interrupt a program in user
+ * mode, which the registers saved at the top of that stack tell.
+ */
+#ifndef SKB_CONTEXT_H
+#define SKB_CONTEXT_H
+
+#include "skb_event.h"
+
+#define PF_KTHREAD 0x00200000	/* include/linux/sched.h */
+
+static __always_inline u64 read_word(u64 address)
+{
+	u64 value = 0;
+
+	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
+	return value;
+}
+
+static __always_inline bool is_kthread(u64 task)
+{
+	return (u32)read_word(task + TASK_FLAGS) & PF_KTHREAD;
+}
+
+#if defined(TASK_PREEMPT_COUNT)
+
+/* Bits of preempt_count (include/linux/preempt.h). */
+#define IN_SOFTIRQ 0x00000100
+#define IN_HARDIRQ 0x000f0000
+
+/* The context of an interrupt, or 0 where it is a task's. */
+static __always_inline u8 interrupt_context(void *ctx, u64 task)
+{
+	u32 count = 0;
+
+	bpf_probe_read_kernel(&count, sizeof(count), (void *)(task + TASK_PREEMPT_COUNT));
+	return count & IN_HARDIRQ ? CONTEXT_HARDIRQ : count & IN_SOFTIRQ ? CONTEXT_SOFTIRQ : 0;
+}
+
+#elif defined(SOFTIRQ_START)
+
+#define WALKED 64
+
+struct walked_stack {
+	u64 frames[WALKED];
+};
+
+BPF_PERCPU_ARRAY(walked_stacks, struct walked_stack, 1);
+
+/*
+ * Whether the function that runs softirqs is on the stack. Without a way out of the loop, because
+ * the verifier looks at all that follows once for each.
+ */
+static __always_inline bool runs_softirqs(void *ctx)
+{
+	struct walked_stack *stack;
+	int zero = 0, i;
+	bool found = false;
+
+	stack = walked_stacks.lookup(&zero);
+	if (!stack)
+		return false;
+	__builtin_memset(stack, 0, sizeof(*stack));
+	bpf_get_stack(ctx, stack, sizeof(*stack), 0);
+	for (i = 0; i < WALKED; i++)
+		if (stack->frames[i] - SOFTIRQ_START < SOFTIRQ_END - SOFTIRQ_START)
+			found = true;
+	return found;
+}
+
+/*
+ * Whether the task came from user mode by an interrupt and not by a system call: then orig_ax of
+ * struct pt_regs is -1 and not a number. Above the registers are two words more if the kernel has
+ * CONFIG_X86_FRED (TOP_OF_KERNEL_STACK_PADDING); then a user code segment is in its place, and no
+ * system call of that number clones a packet.
+ */
+static __always_inline bool came_by_interrupt(u64 stack_top)
+{
+	u64 orig_ax = read_word(stack_top - 48);
+
+	if (orig_ax == 0x33 || orig_ax == 0x23)
+		orig_ax = read_word(stack_top - 64);
+	return orig_ax == -1ULL;
+}
+
+static __always_inline u8 interrupt_context(void *ctx, u64 task)
+{
+	u64 here = 0, base = read_word(task + TASK_STACK);
+	bool on_task_stack;
+
+	/* Read as memory: the verifier allows no arithmetic with the pointer itself. */
+	bpf_probe_read_kernel(&here, sizeof(here), &ctx);
+	on_task_stack = here - base < THREAD_SIZE;
+	if (on_task_stack && !is_kthread(task) && !came_by_interrupt(base + THREAD_SIZE))
+		return 0;
+	if (runs_softirqs(ctx))
+		return CONTEXT_SOFTIRQ;
+	return on_task_stack ? 0 : CONTEXT_HARDIRQ;
+}
+
+#endif
+
+/* Give 0 where this kernel does not tell. */
+static __always_inline u8 current_context(void *ctx)
+{
+#if defined(TASK_PREEMPT_COUNT) || defined(SOFTIRQ_START)
+	u64 task = bpf_get_current_task();
+	u8 interrupt = interrupt_context(ctx, task);
+
+	if (interrupt)
+		return interrupt;
+	return is_kthread(task) ? CONTEXT_KTHREAD : CONTEXT_SYSCALL;
+#else
+	return 0;
+#endif
+}
+
+#endif
