@@ -20,9 +20,8 @@
  *
  * Cannot see: the parent of a slab clone; a fast clone before it is queued (its record is stamped
  * when it is queued: microseconds later, but if it has to wait for its neighbour's address by
- * another task, too); fast clones that are not TCP's (TIPC); what a clone carries that passes no
- * tracepoint, as what a UDP socket reads since Linux 6.18 (commit 6471658dc66c, "udp: use
- * skb_attempt_defer_free()"); calls that fail before they allocate (skb_orphan_frags()).
+ * another task, too); fast clones that are not TCP's (TIPC); calls that fail before they allocate
+ * (skb_orphan_frags()).
  *
  * Cost: a compare per slab allocation, one read of the sk_buff per packet queued, received,
  * copied to user space or freed.

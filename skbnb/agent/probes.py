@@ -94,8 +94,7 @@ PROBES = (
         trial="",
         attachments=(*_SIGHTINGS, _raw("kmem_cache_alloc", "on_alloc")),
         coverage="fast clones of protocols other than TCP (TIPC), the parents of slab "
-        "clones, who sent a TCP packet that first waits for its neighbour's address, "
-        "and since Linux 6.18 what a clone carries that a UDP socket reads",
+        "clones, and who sent a TCP packet that first waits for its neighbour's address",
     ),
 )
 
