@@ -3,7 +3,7 @@
  * Every skb_clone() call by fexit: the argument and the result in one program, the cheapest way.
  *
  * Attaches to the exit of skb_clone(), the entry of __tcp_transmit_skb(), and the tracepoints of
- * skb_call.h, skb_sighting.h and skb_common.h.
+ * skb_call.h, skb_sighting.h, skb_socket.h and skb_scope.h.
  *
  * Emits: one record per return.
  *

@@ -3,7 +3,7 @@
  * Every skb_clone() call by kprobe and kretprobe: the classic way.
  *
  * Attaches to skb_clone() (entry and return), __tcp_transmit_skb() (entry), and the tracepoints
- * of skb_call.h, skb_sighting.h and skb_common.h.
+ * of skb_call.h, skb_sighting.h, skb_socket.h and skb_scope.h.
  *
  * Emits: one record per return. The argument and the caller are kept from entry to return under
  * the stack pointer, which is the same for both but for the return address and differs between

@@ -8,6 +8,7 @@
  * sequence number from TCP_SKB_CB, and the rest from a sighting. Elsewhere the packet that was
  * cloned has them.
  */
+#include "skb_caller.h"
 #include "skb_sighting.h"
 
 /* Packet that TCP is about to clone and send -> its socket. */

@@ -35,7 +35,8 @@
 #define SK_STATE offsetof(struct sock_common, skc_state)
 #define SK_COOKIE offsetof(struct sock_common, skc_cookie)
 #define SK_SOCKET offsetof(struct sock, sk_socket)
-#define SK_LAST_RECEIVED (offsetof(struct sock, sk_receive_queue) + offsetof(struct sk_buff_head, prev))
+#define SK_LAST_RECEIVED \
+	(offsetof(struct sock, sk_receive_queue) + offsetof(struct sk_buff_head, prev))
 #define SOCKET_INODE (offsetof(struct socket_alloc, vfs_inode) + offsetof(struct inode, i_ino))
 /* cloned:1, nohdr:1, fclone:2 share the byte that CLONED_OFFSET marks. */
 #define SKB_CLONED_BYTE offsetof(struct sk_buff, __cloned_offset)

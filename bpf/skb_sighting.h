@@ -11,6 +11,7 @@
 #ifndef SKB_SIGHTING_H
 #define SKB_SIGHTING_H
 
+#include "skb_packet.h"
 #include "skb_socket.h"
 
 BPF_TABLE("lru_hash", u64, u64, unfilled, 65536);	/* clone -> the number of its call */

@@ -10,7 +10,7 @@
 #ifndef SKB_SOCKET_H
 #define SKB_SOCKET_H
 
-#include "skb_common.h"
+#include "skb_record.h"
 
 BPF_TABLE("lru_hash", struct skb_socket_key, struct skb_socket, sockets, 16384);
 

@@ -3,7 +3,7 @@
  * Every skb_clone() call without kprobes and without fentry.
  *
  * Attaches to raw tracepoints: kmem_cache_alloc, net_dev_queue, consume_skb, kfree_skb, and those
- * of skb_sighting.h and skb_common.h.
+ * of skb_sighting.h, skb_socket.h and skb_scope.h.
  *
  * Emits: skb_clone() has two ways out (net/core/skbuff.c).
  * - slab: it calls kmem_cache_alloc(), whose tracepoint gives the call site; a call site inside
@@ -26,6 +26,7 @@
  * Cost: a compare per slab allocation, one read of the sk_buff per packet queued, received,
  * copied to user space or freed.
  */
+#include "skb_caller.h"
 #include "skb_sighting.h"
 
 BPF_TABLE("lru_hash", u64, u64, queued, 65536);		/* fast clone -> its timestamp */

@@ -53,7 +53,7 @@ _SIGHTINGS = (
     _raw("kmem_cache_free", "on_free_object"),
 )
 
-# Follow new tasks: bpf/skb_common.h. Attached before any probe.
+# Follow new tasks: bpf/skb_scope.h. Attached before any probe.
 FOLLOW_TASKS = (
     _raw("sched_process_fork", "on_fork"),
     _raw("sched_process_free", "on_free"),
@@ -93,8 +93,8 @@ PROBES = (
         needs=(),
         trial="",
         attachments=(*_SIGHTINGS, _raw("kmem_cache_alloc", "on_alloc")),
-        coverage="fast clones of protocols other than TCP (TIPC), the parents of slab "
-        "clones, and who sent a TCP packet that first waits for its neighbour's address",
+        coverage="fast clones of protocols other than TCP (TIPC), parents of slab "
+        "clones, and who sent a TCP packet that waits for its neighbour's address",
     ),
 )
 

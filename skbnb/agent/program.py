@@ -17,7 +17,7 @@ from .compiler import compiled, expand
 from .probes import FOLLOW_TASKS, Probe
 from .symbols import Symbols, function_names, kernel_symbols
 
-# enum counter of bpf/skb_common.h, in order.
+# enum counter of bpf/skb_count.h, in order.
 COUNTERS = (
     "calls",
     "lost",

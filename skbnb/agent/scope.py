@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which threads are the cell's and which the notebook's when a trace begins.
 
-From then on the kernel follows them itself (``on_fork`` in ``bpf/skb_common.h``): a new
+From then on the kernel follows them itself (``on_fork`` in ``bpf/skb_scope.h``): a new
 task has the scope of the task that made it. The same rule is applied here to what
 exists already.
 """

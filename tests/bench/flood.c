@@ -3,14 +3,15 @@
  * Synthetic load: records of fast TCP clones, without packets.
  *
  * Attaches to the raw tracepoint sys_enter. Every call that LOAD_PID makes of the syscall LOAD_SYSCALL
- * emits LOAD_BATCH records. They go through the functions of skb_common.h that a clone's record goes
+ * emits LOAD_BATCH records. They go through the functions of skb_record.h that a clone's record goes
  * through (number, limit, ring, scope, caller, wake-up), with every member set; only the reads of
  * a packet are left out. Two CPUs cannot make the millions of clones a second that it takes to find
  * the limit of what follows.
  *
  * Emits: 64 connections over 16 addresses, lengths and sequence numbers that differ.
  */
-#include "skb_common.h"
+#include "skb_caller.h"
+#include "skb_packet.h"
 
 #if !defined(LOAD_PID) || !defined(LOAD_SYSCALL) || !defined(LOAD_BATCH) || !defined(TCP_TRANSMIT_SKB)
 #error "the process, its syscall, the number of records and a caller come from the loader"

@@ -16,7 +16,7 @@ from skbnb.agent import program, scope
 from skbnb.config import PROBES
 
 HEADER = Path(__file__).parents[2] / "bpf" / "skb_event.h"
-COMMON = HEADER.with_name("skb_common.h")
+COUNTS = HEADER.with_name("skb_count.h")
 
 ENUMS = {
     "KIND": schema.Kind,
@@ -125,7 +125,7 @@ def test_every_constant_agrees(c_says: dict[str, int]) -> None:
 
 def test_the_agents_scopes_and_counters_are_the_headers() -> None:
     assert tuple(schema.Scope) == (scope.OTHER, scope.NOTEBOOK, scope.CELL)
-    enum = re.search(r"enum counter \{(.*?)\n\};", COMMON.read_text(), re.S)
+    enum = re.search(r"enum counter \{(.*?)\n\};", COUNTS.read_text(), re.S)
     assert enum
     names = re.findall(r"^\t([A-Z_]+),", enum[1], re.M)
     assert [name.lower() for name in names] == [*program.COUNTERS, "counters"]

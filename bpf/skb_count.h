@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What is counted, and what the loader sets while a program is loaded.
+ */
+#ifndef SKB_COUNT_H
+#define SKB_COUNT_H
+
+#include "skb_event.h"
+
+enum counter {
+	CALLS,			/* calls of skb_clone() seen */
+	LOST,			/* of these, no record: the buffer was full */
+	LIMITED,		/* of these, no record: past max_events */
+	FAILED,			/* of these, returned NULL */
+	SIGHTINGS,		/* sightings seen */
+	SIGHTINGS_LOST,		/* of these, no record: the buffer was full */
+	TASKS_LOST,		/* tasks whose scope could not be kept: the table was full */
+	ENTERED,		/* kprobe: entries into skb_clone() */
+	RETURNED,		/* kprobe: returns from it */
+	COUNTERS,
+};
+
+struct settings {
+	u64 max_events;
+	u64 wakeup_mask;	/* wake the reader at every call whose number has these bits clear */
+};
+
+BPF_ARRAY(counters, u64, COUNTERS);
+BPF_ARRAY(settings, struct settings, 1);
+
+static __always_inline void count_one(int which)
+{
+	u64 *value = counters.lookup(&which);
+
+	if (value)
+		__sync_fetch_and_add(value, 1);
+}
+
+/*
+ * Count a call, and give its number. An atomic add that gives the value needs Linux 5.12 (commit
+ * 5ca419f2864a, "bpf: Add BPF_FETCH field / create atomic_fetch_add instruction") and LLVM 12.
+ * Without it calls that other CPUs make at this moment can be in the number, too: it is this
+ * call's or higher.
+ */
+#if defined(ATOMICS_FETCH) && __clang_major__ >= 12
+#define CALLS_ARE_NUMBERED 1
+#else
+#define CALLS_ARE_NUMBERED 0
+#endif
+
+static __always_inline u64 count_call(void)
+{
+	int which = CALLS;
+	u64 *value = counters.lookup(&which);
+
+	if (!value)
+		return 0;
+#if CALLS_ARE_NUMBERED
+	return __sync_fetch_and_add(value, 1) + 1;
+#else
+	__sync_fetch_and_add(value, 1);
+	return *(volatile u64 *)value;
+#endif
+}
+
+#endif

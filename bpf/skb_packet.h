@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What a packet says of itself.
+ *
+ * Kernel members are read at offsets given as -D constants (or, where a kernel has no BTF, by
+ * skb_layout.h), so nothing here depends on one kernel's headers. No loops over user data,
+ * no helper that sleeps; a read that fails leaves its member absent.
+ */
+#ifndef SKB_PACKET_H
+#define SKB_PACKET_H
+
+#include "skb_record.h"
+
+#ifndef SKB_SIZE
+#error "the kernel's layout comes from the loader"
+#endif
+
+#ifdef BUFFER_PERF
+
+/* A struct sk_buff, each member read when it is asked for: the stack holds the record already. */
+struct skb_copy {
+	u64 address;
+};
+
+#define SKB(copy, type, offset)                                                              \
+	({                                                                                   \
+		type value = 0;                                                              \
+		bpf_probe_read_kernel(&value, sizeof(value), (void *)((copy)->address + (offset))); \
+		value;                                                                       \
+	})
+
+static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
+{
+	skb->address = address;
+	return true;
+}
+
+#else
+
+/* A copy of a struct sk_buff, read in one go. */
+struct skb_copy {
+	u8 at[SKB_SIZE];
+} __attribute__((aligned(8)));
+
+#define SKB(copy, type, offset) (*(type *)((copy)->at + (offset)))
+
+static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
+{
+	return !bpf_probe_read_kernel(skb, sizeof(*skb), (void *)address);
+}
+
+#endif
+
+#define SKB_BITS(copy, byte, bit, width) ((SKB(copy, u8, byte) >> (bit)) & ((1 << (width)) - 1))
+
+#define fclone_of(copy) SKB_BITS(copy, SKB_FCLONE_BYTE, SKB_FCLONE_BIT, 2)
+#define cloned_of(copy) SKB_BITS(copy, SKB_CLONED_BYTE, SKB_CLONED_BIT, 1)
+
+/* enum in include/linux/skbuff.h */
+#define FCLONE_ORIG 1
+#define FCLONE_CLONE 2
+
+static __always_inline u16 swap16(u16 x)
+{
+	return __builtin_bswap16(x);
+}
+
+static __always_inline void fill_device(struct skb_event *e, u64 dev)
+{
+	u64 net = 0;
+
+	if (!dev || bpf_probe_read_kernel(&e->ifindex, 4, (void *)(dev + DEV_IFINDEX)))
+		return;
+	e->present |= HAS_IFINDEX;
+	if (bpf_probe_read_kernel_str(e->dev, sizeof(e->dev), (void *)(dev + DEV_NAME)) < 0 ||
+	    bpf_probe_read_kernel(&net, 8, (void *)(dev + DEV_NET)) ||
+	    bpf_probe_read_kernel(&e->netns, 4, (void *)(net + NET_INUM)))
+		return;
+	e->present |= HAS_DEV;
+}
+
+/* Ports, and TCP's flags and sequence number. `room` is what is left of the linear part. */
+static __always_inline void fill_transport(struct skb_event *e, u64 header, s64 room)
+{
+	u8 t[16] = {};
+
+	switch (e->protocol) {
+	case 6:			/* TCP */
+	case 17:		/* UDP */
+	case 132:		/* SCTP */
+	case 136:		/* UDP-Lite */
+		break;
+	default:
+		return;
+	}
+	if (room < 8 || bpf_probe_read_kernel(t, 8, (void *)header))
+		return;
+	e->sport = t[0] << 8 | t[1];
+	e->dport = t[2] << 8 | t[3];
+	e->present |= HAS_PORTS;
+	if (e->protocol != 6 || room < 20 || bpf_probe_read_kernel(t, 16, (void *)header))
+		return;
+	e->seq = (u32)t[4] << 24 | (u32)t[5] << 16 | (u32)t[6] << 8 | t[7];
+	e->tcp_flags = t[13];
+	e->present |= HAS_TCP;
+}
+
+static __always_inline void fill_ipv4(struct skb_event *e, u64 header, s64 room)
+{
+	u8 ip[20];
+
+	if (room < 20 || bpf_probe_read_kernel(ip, sizeof(ip), (void *)header) || ip[0] >> 4 != 4)
+		return;
+	e->family = 2;		/* AF_INET */
+	e->protocol = ip[9];
+	__builtin_memcpy(e->saddr, ip + 12, 4);
+	__builtin_memcpy(e->daddr, ip + 16, 4);
+	e->present |= HAS_ADDRESSES;
+	if ((ip[6] & 0x1f) | ip[7])
+		return;		/* not the first fragment: no transport header */
+	fill_transport(e, header + (ip[0] & 15) * 4, room - (ip[0] & 15) * 4);
+}
+
+/* `protocol` is the next header's number; behind an extension header the ports stay absent. */
+static __always_inline void fill_ipv6(struct skb_event *e, u64 header, s64 room)
+{
+	u8 ip[40];
+
+	if (room < 40 || bpf_probe_read_kernel(ip, sizeof(ip), (void *)header) || ip[0] >> 4 != 6)
+		return;
+	e->family = 10;		/* AF_INET6 */
+	e->protocol = ip[6];
+	__builtin_memcpy(e->saddr, ip + 8, 16);
+	__builtin_memcpy(e->daddr, ip + 24, 16);
+	e->present |= HAS_ADDRESSES;
+	fill_transport(e, header + 40, room - 40);
+}
+
+/*
+ * What the packet itself says. Only the linear part is read: head to tail. The transport header
+ * is found from the IP header, because skb->transport_header is reset for taps
+ * (dev_queue_xmit_nit() in net/core/dev.c).
+ */
+static __always_inline void fill_packet(struct skb_event *e, struct skb_copy *skb)
+{
+	u32 len = SKB(skb, u32, SKB_LEN), linear = len - SKB(skb, u32, SKB_DATA_LEN);
+	u64 header = SKB(skb, u64, SKB_HEAD) + SKB(skb, u16, SKB_NETWORK_HEADER);
+	s64 room = SKB(skb, u64, SKB_DATA) + linear - header;
+
+	e->len = len;
+	e->ethertype = swap16(SKB(skb, u16, SKB_PROTOCOL));
+	e->present |= HAS_LEN | HAS_ETHERTYPE;
+	if (e->ethertype == 0x0800)
+		fill_ipv4(e, header, room);
+	else if (e->ethertype == 0x86dd)
+		fill_ipv6(e, header, room);
+}
+
+/* The front of a copy of struct tcp_skb_cb. */
+struct tcp_cb {
+	u8 at[TCP_CB_FLAGS + 1];
+} __attribute__((aligned(8)));
+
+/*
+ * Whether TCP sends a packet again: what it sends for the first time begins at snd_nxt, which moves
+ * on after that; and it counts what it sends again beforehand (__tcp_retransmit_skb() in
+ * net/ipv4/tcp_output.c), so that nothing is taken for that which only waits to be queued.
+ */
+static __always_inline bool is_sent_again(u64 sk, u32 seq)
+{
+	u32 next = 0, retransmitted = 0;
+
+	bpf_probe_read_kernel(&next, sizeof(next), (void *)(sk + TCP_SND_NXT));
+	bpf_probe_read_kernel(&retransmitted, sizeof(retransmitted),
+			      (void *)(sk + TCP_TOTAL_RETRANS));
+	return retransmitted && (s32)(seq - next) < 0;
+}
+
+/*
+ * What TCP notes about a packet that it keeps until it is acknowledged: only the packet that was
+ * cloned has this, because IP overwrites the clone's.
+ */
+static __always_inline bool fill_tcp_cb(struct skb_event *e, struct tcp_cb *cb, u64 parent, u64 sk)
+{
+	if (bpf_probe_read_kernel(cb, sizeof(cb->at), (void *)(parent + SKB_CB)))
+		return false;
+	e->end_seq = *(u32 *)(cb->at + TCP_CB_END_SEQ);
+	e->again = is_sent_again(sk, *(u32 *)(cb->at + TCP_CB_SEQ));
+	e->present |= HAS_TCP_CB;
+	return true;
+}
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Records: room for one, what every one says of the running task, and its way to the reader.
+ */
+#ifndef SKB_RECORD_H
+#define SKB_RECORD_H
+
+#include "skb_scope.h"
+#include "skb_context.h"
+
+/*
+ * A record is written in place in the ring buffer, or, where there is none, on the stack and then
+ * copied to the perf buffer of this CPU. Each CPU's perf buffer wakes its reader by itself.
+ */
+#ifdef BUFFER_PERF
+
+BPF_PERF_OUTPUT(records);
+
+static __always_inline struct skb_event *reserve_room(struct skb_event *stack, int lost)
+{
+	return stack;
+}
+
+static __always_inline void submit(void *ctx, struct skb_event *e)
+{
+	if (records.perf_submit(ctx, e, sizeof(*e)))
+		count_one(e->kind == KIND_SIGHTING ? SIGHTINGS_LOST : LOST);
+}
+
+#else
+
+BPF_RINGBUF_OUTPUT(records, RING_PAGES);
+
+static __always_inline struct skb_event *reserve_room(struct skb_event *stack, int lost)
+{
+	struct skb_event *e = records.ringbuf_reserve(sizeof(*e));
+
+	if (!e)
+		count_one(lost);
+	return e;
+}
+
+/*
+ * The reader looks ten times a second anyway: wake it only before the ring fills, every
+ * power-of-two number of calls.
+ */
+static __always_inline bool wakes(struct skb_event *e)
+{
+	int zero = 0, which = CALLS;
+	struct settings *s = settings.lookup(&zero);
+	u64 *calls = CALLS_ARE_NUMBERED ? &e->count : counters.lookup(&which);
+
+	return s && calls && e->kind != KIND_SIGHTING && !(*calls & s->wakeup_mask);
+}
+
+static __always_inline void submit(void *ctx, struct skb_event *e)
+{
+	records.ringbuf_submit(e, wakes(e) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+#endif
+
+/* A zeroed record of the running task, or NULL (and counted) when there is no room for it. */
+static __always_inline struct skb_event *reserve(void *ctx, struct skb_event *stack, u8 kind,
+						 int lost)
+{
+	struct skb_event *e = reserve_room(stack, lost);
+	u64 id;
+
+	if (!e)
+		return NULL;
+	id = bpf_get_current_pid_tgid();
+	__builtin_memset(e, 0, sizeof(*e));
+	e->ts = bpf_ktime_get_ns();
+	e->pid = id >> 32;
+	e->tid = id;
+	e->uid = bpf_get_current_uid_gid();
+	e->cpu = bpf_get_smp_processor_id();
+	e->kind = kind;
+	e->scope = scope_of(id);
+	bpf_get_current_comm(&e->comm, sizeof(e->comm));
+	e->context = current_context(ctx);
+	return e;
+}
+
+/*
+ * The record of one call of skb_clone(), or NULL when it is only counted. Where calls are not
+ * numbered, the time and the CPU make a number that no other call of half a year has.
+ */
+static __always_inline struct skb_event *reserve_call(void *ctx, struct skb_event *stack,
+						      u8 kind)
+{
+	u64 number = count_call();
+	int zero = 0;
+	struct settings *s = settings.lookup(&zero);
+	struct skb_event *e;
+
+	if (kind == KIND_FAILED)
+		count_one(FAILED);
+	if (s && number > s->max_events) {
+		count_one(LIMITED);
+		return NULL;
+	}
+	e = reserve(ctx, stack, kind, LOST);
+	if (!e)
+		return NULL;
+	e->count = CALLS_ARE_NUMBERED ? number : e->ts << 10 | (e->cpu & 1023);
+	e->present = CALLS_ARE_NUMBERED ? HAS_COUNT : 0;
+	return e;
+}
+
+#endif
