@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 import skbnb
+from skbnb.agent.probes import FOLLOW_TASKS, candidates
 from skbnb.errors import (
     BccError,
     LayoutError,
@@ -224,7 +225,8 @@ def loaded_programs() -> set[int]:
 
 def assert_gone(programs: set[int]) -> None:
     # One for each C function. Detached and freed a moment after their last holder.
-    assert len(programs) == 7
+    (probe,) = candidates("tracepoint")
+    assert len(programs) == len({a.function for a in FOLLOW_TASKS + probe.attachments})
     deadline = time.monotonic() + 5
     while left := loaded_programs() & programs:
         assert time.monotonic() < deadline, f"programs {left} are left"
