@@ -33,13 +33,15 @@ static __always_inline bool is_kthread(u64 task)
 #define IN_SOFTIRQ 0x00000100
 #define IN_HARDIRQ 0x000f0000
 
-/* The context of an interrupt, or 0 where it is a task's. */
-static __always_inline u8 interrupt_context(void *ctx, u64 task)
+static __always_inline u8 context_of(void *ctx, u64 task)
 {
-	u32 count = 0;
+	u32 count = read_word(task + TASK_PREEMPT_COUNT);
 
-	bpf_probe_read_kernel(&count, sizeof(count), (void *)(task + TASK_PREEMPT_COUNT));
-	return count & IN_HARDIRQ ? CONTEXT_HARDIRQ : count & IN_SOFTIRQ ? CONTEXT_SOFTIRQ : 0;
+	if (count & IN_HARDIRQ)
+		return CONTEXT_HARDIRQ;
+	if (count & IN_SOFTIRQ)
+		return CONTEXT_SOFTIRQ;
+	return is_kthread(task) ? CONTEXT_KTHREAD : CONTEXT_SYSCALL;
 }
 
 #elif defined(SOFTIRQ_START)
@@ -88,7 +90,16 @@ static __always_inline bool came_by_interrupt(u64 stack_top)
 	return orig_ax == -1ULL;
 }
 
-static __always_inline u8 interrupt_context(void *ctx, u64 task)
+/* The kernel's threads that run softirqs when there are too many. */
+static __always_inline bool is_ksoftirqd(void)
+{
+	char comm[16] = {};
+
+	bpf_get_current_comm(comm, sizeof(comm));
+	return *(u64 *)comm == 0x71726974666f736bULL;	/* "ksoftirq" */
+}
+
+static __always_inline u8 context_of(void *ctx, u64 task)
 {
 	u64 here = 0, base = read_word(task + TASK_STACK);
 	bool on_task_stack;
@@ -96,28 +107,29 @@ static __always_inline u8 interrupt_context(void *ctx, u64 task)
 	/* Read as memory: the verifier allows no arithmetic with the pointer itself. */
 	bpf_probe_read_kernel(&here, sizeof(here), &ctx);
 	on_task_stack = here - base < THREAD_SIZE;
-	if (on_task_stack && !is_kthread(task) && !came_by_interrupt(base + THREAD_SIZE))
-		return 0;
+	if (on_task_stack && is_kthread(task))
+		return is_ksoftirqd() ? CONTEXT_SOFTIRQ : CONTEXT_KTHREAD;
+	if (on_task_stack && !came_by_interrupt(base + THREAD_SIZE))
+		return CONTEXT_SYSCALL;
 	if (runs_softirqs(ctx))
 		return CONTEXT_SOFTIRQ;
-	return on_task_stack ? 0 : CONTEXT_HARDIRQ;
+	/* An exit, by a signal that came with the interrupt. Elsewhere nothing is sure. */
+	return on_task_stack ? CONTEXT_SYSCALL : 0;
+}
+
+#else
+
+static __always_inline u8 context_of(void *ctx, u64 task)
+{
+	return 0;
 }
 
 #endif
 
-/* Give 0 where this kernel does not tell. */
+/* Give 0 where it cannot be told. */
 static __always_inline u8 current_context(void *ctx)
 {
-#if defined(TASK_PREEMPT_COUNT) || defined(SOFTIRQ_START)
-	u64 task = bpf_get_current_task();
-	u8 interrupt = interrupt_context(ctx, task);
-
-	if (interrupt)
-		return interrupt;
-	return is_kthread(task) ? CONTEXT_KTHREAD : CONTEXT_SYSCALL;
-#else
-	return 0;
-#endif
+	return context_of(ctx, bpf_get_current_task());
 }
 
 #endif
