@@ -271,7 +271,7 @@ _STYLE = """
 }
 .skbnb th:first-child { text-align: left; padding-left: 0; }
 .skbnb tbody th { font-weight: normal; white-space: pre; }
-.skbnb .words { text-align: left; }
+.skbnb th.words, .skbnb td.words { text-align: left; }
 .skbnb tfoot td { text-align: left; padding-left: 0; opacity: 0.8; }
 .skbnb .bar {
   padding-left: 180px;

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ctrl-C works in every test, also where the tests were started in the background.
 
-A shell has what it starts in the background ignore SIGINT; Python then leaves it so, and
-whatever it starts ignores it, too.
+A shell has what it starts in the background ignore SIGINT; Python then leaves it so,
+and whatever it starts ignores it, too.
 """
 
 from __future__ import annotations
