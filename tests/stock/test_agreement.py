@@ -87,7 +87,7 @@ def hidden() -> set[tuple[str, object]]:
     """
     symbols = Path("/proc/kallsyms").read_text()
     hides = " kretprobe_trampoline\n" in symbols
-    columns, paths = ("caller", "reason"), ("fast", "slab")
+    columns, paths = ("caller", "reason", "context"), ("fast", "slab")
     return set(itertools.product(columns, paths)) if hides else set()
 
 
