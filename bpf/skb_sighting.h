@@ -60,25 +60,20 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 	submit(ctx, e);
 }
 
-#ifdef KFREE_SKBMEM_START
 /*
  * kmem_cache_free(call_site, ptr, ...): some packets pass no tracepoint when they are freed, as
  * __kfree_skb() of a datagram that was read (skb_attempt_defer_free() in net/core/skbuff.c).
  */
 int on_free_object(struct bpf_raw_tracepoint_args *ctx)
 {
+#ifdef KFREE_SKBMEM_START
 	u64 site = ctx->args[0], object = ctx->args[1];
 
 	if (site >= KFREE_SKBMEM_START && site < KFREE_SKBMEM_END)
 		unfilled.delete(&object);
-	return 0;
-}
-#else
-int on_free_object(struct bpf_raw_tracepoint_args *ctx)
-{
-	return 0;
-}
 #endif
+	return 0;
+}
 
 /*
  * sk_data_ready(sk), since Linux 6.3: the last packet of its queue has just been put there. Of a

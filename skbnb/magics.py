@@ -30,7 +30,7 @@ from .session import interrupts_held
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
@@ -53,6 +53,15 @@ def unquoted(text: str) -> str:
     return text[1:-1] if quoted else text
 
 
+def choice(
+    flag: str, values: Sequence[str], text: str, default: str | None = "auto"
+) -> argument:
+    """An option that has one of a few values, all of them named in its help."""
+    return argument(
+        flag, choices=values, metavar="|".join(values), default=default, help=text
+    )
+
+
 @magics_class
 class SkbMagics(Magics):
     """The magics of one shell."""
@@ -60,12 +69,12 @@ class SkbMagics(Magics):
     @no_var_expand
     @magic_arguments()
     @argument("-o", "--output", metavar="NAME", help="Keep the DataFrame as NAME.")
-    @argument(
+    @choice(
         "--scope",
-        choices=SCOPES,
-        metavar="|".join(SCOPES),
-        help="Whose clones to show: the cell's (the default), the notebook's too, or "
-        "all. All are recorded, whatever is shown.",
+        SCOPES,
+        "Whose clones to show: the cell's (the default), the notebook's too, or all. "
+        "All are recorded, whatever is shown.",
+        default=None,
     )
     @argument(
         "--pid", type=whole_number, help="Show this process only; implies --scope all."
@@ -76,27 +85,19 @@ class SkbMagics(Magics):
         metavar="NAME",
         help="Show threads of this name only; implies --scope all.",
     )
-    @argument(
-        "--probe",
-        choices=PROBES,
-        metavar="|".join(PROBES),
-        default="auto",
-        help="How to see skb_clone(); auto takes the first that attaches.",
+    @choice(
+        "--probe", PROBES, "How to see skb_clone(); auto takes the first that attaches."
     )
-    @argument(
+    @choice(
         "--buffer",
-        choices=BUFFERS,
-        metavar="|".join(BUFFERS),
-        default="auto",
-        help="How records leave the kernel; auto takes the ring where there is one.",
+        BUFFERS,
+        "How records leave the kernel; auto takes the ring where there is one.",
     )
-    @argument(
+    @choice(
         "--layout",
-        choices=LAYOUTS,
-        metavar="|".join(LAYOUTS),
-        default="auto",
-        help="Where the kernel's struct members are learnt; auto takes BTF where there "
-        "is any.",
+        LAYOUTS,
+        "Where the kernel's struct members are learnt; auto takes BTF where there is "
+        "any.",
     )
     @argument(
         "--max-events",

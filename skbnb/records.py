@@ -72,7 +72,7 @@ def events_frame(
     _check(fields)
     fields["count"] -= np.uint64(ready.get("base", 0))
     fields = _in_order(_join_sightings(fields))
-    _derive_detail(fields)
+    _derive(fields)
     _join_sockets(fields, _sockets(sockets))
     offset = hello.get("realtime", 0) - hello.get("monotonic", 0)
     return _frame(fields, functions, ready.get("ts", 0), offset)
@@ -98,7 +98,7 @@ def _extract(payloads: Sequence[bytes], stride: int, offset: int) -> Fields:
         raise StreamError(f"records of {stride} bytes are no records of this ABI")
     payloads = [_whole(payload, stride) for payload in payloads]
     total = sum(len(payload) // stride for payload in payloads)
-    names = [name for name in RECORD.names or () if name]
+    names = RECORD.names or ()
     fields: Fields = {name: np.empty(total, RECORD[name]) for name in names}
     done = 0
     for batch in _batches(payloads):
@@ -161,8 +161,8 @@ def _join_sightings(fields: Fields) -> Fields:
     return calls
 
 
-def _derive_detail(fields: Fields) -> None:
-    """What TCP sent, as a number for `_detail`, and how many bytes of data."""
+def _derive(fields: Fields) -> None:
+    """What rests on several members: what TCP sent, as a number for `_detail`."""
     fields["present"] &= np.uint32(DERIVED - 1)
     flags = fields["tcp_flags"]
     span = fields["end_seq"] - fields["seq"]
@@ -376,7 +376,7 @@ _SYN, _FIN = 0x02, 0x01
 
 
 def _detail(code: int) -> str:
-    """Words for what `_derive_detail` found."""
+    """Words for what `_derive` found."""
     said = [w for bit, w in ((_SYN, "SYN"), (4, "data"), (_FIN, "FIN")) if code & bit]
     what = "+".join(said) or "nothing new"
     return f"{what} again" if code & 8 else what

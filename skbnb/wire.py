@@ -54,12 +54,12 @@ class Kind(IntEnum):
     HELLO = 1
     READY = 2
     EVENTS = 3
-    SYMBOLS = 4
-    STATS = 5
-    LOG = 6
-    ERROR = 7
-    END = 8
-    SOCKETS = 9
+    SOCKETS = 4
+    SYMBOLS = 5
+    STATS = 6
+    LOG = 7
+    ERROR = 8
+    END = 9
 
 
 _OPTIONAL_INT = (int, type(None))
