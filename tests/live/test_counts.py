@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 import skbnb
-from tests.live.traffic import Server, apart, curl, run
+from tests.live.traffic import Server, apart, curl, run, start_tcpdump
 
 
 def of(
@@ -158,16 +158,7 @@ def test_transmit_timestamps() -> None:
 
 
 def test_a_sniffer_gets_a_clone_of_every_packet_sent(server: Server) -> None:
-    sniffer = subprocess.Popen(
-        ["tcpdump", "-i", "lo", "-n", "-q", "--immediate-mode", "-l"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert sniffer.stderr
-    assert sniffer.stdout
-    while "listening on" not in sniffer.stderr.readline():
-        pass
+    sniffer = start_tcpdump("-q", "--immediate-mode", "-l")
     with skbnb.trace(scope="all") as trace:
         curl(server.url)
         time.sleep(0.2)

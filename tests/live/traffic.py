@@ -58,6 +58,17 @@ def curl(url: str) -> None:
     time.sleep(0.2)
 
 
+def start_tcpdump(*options: str) -> subprocess.Popen[str]:
+    """Start a sniffer on loopback, and wait until it listens."""
+    command = ["tcpdump", "-i", "lo", "-n", *options]
+    pipe = subprocess.PIPE
+    sniffer = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
+    assert sniffer.stderr
+    while "listening on" not in sniffer.stderr.readline():
+        assert sniffer.poll() is None, "tcpdump ended"
+    return sniffer
+
+
 def serve(folder: str) -> None:
     """Serve a folder over IPv4 and IPv6, and print both ports."""
     handler = functools.partial(Quiet, directory=folder)

@@ -67,6 +67,7 @@ def test_agreement(workload: Workload, agents: Agents, counter: CloneCounter) ->
         # Also of a module that was loaded after the probe.
         callers = trace.events["caller"].dropna()
         assert callers.str.startswith(workload.caller).any() or hidden()
+        assert not callers.str.contains("trampoline").any()
     of = {probe: said(trace.events) for probe, trace in traces.items()}
     for left, right in itertools.combinations(PROBES, 2):
         assert of[left].keys() == of[right].keys()

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.live.traffic import apart
+from tests.live.traffic import apart, start_tcpdump
 from tests.stock.networks import (
     Namespace,
     address,
@@ -79,14 +79,7 @@ def ping(address: str) -> None:
 
 def curl_under_tcpdump() -> None:
     """A tap on the loopback; it ends before the last delayed ACK could be cloned."""
-    tap = subprocess.Popen(
-        ["tcpdump", "-i", "lo", "-n", "-w", "/dev/null"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert tap.stderr
-    while "listening on" not in tap.stderr.readline():
-        pass
+    tap = start_tcpdump("-w", "/dev/null")
     fetch(SMALL, "127.0.0.1")
     tap.send_signal(signal.SIGINT)
     tap.communicate()
