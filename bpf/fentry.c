@@ -3,7 +3,8 @@
  * Every skb_clone() call by fexit: the argument and the result in one program, the cheapest way.
  *
  * Attaches to the exit of skb_clone(), the entry of __tcp_transmit_skb(), and the tracepoints of
- * skb_call.h, skb_sighting.h, skb_socket.h and skb_scope.h.
+ * skb_call.h, skb_sighting.h, skb_life.h, skb_socket.h and skb_scope.h; for copies to the exits of
+ * skb_copy() and __pskb_copy_fclone().
  *
  * Emits: one record per return.
  *
@@ -13,19 +14,19 @@
 #include "skb_call.h"
 
 /*
- * Where skb_clone() returns to. The trampoline's frame begins behind the program's context: two
+ * Where the function returns to. The trampoline's frame begins behind the program's context: the
  * arguments, the result, the saved frame pointer, and above it a return address ("Generated
  * trampoline stack layout" in arch/x86/net/bpf_jit_comp.c). Where the trampoline was called from
- * skb_clone()'s first bytes, that address is in skb_clone() and the next one is the caller's;
- * where it was jumped to, it is the caller's itself.
+ * the function's first bytes, that address is in it and the next one is the caller's; where it was
+ * jumped to, it is the caller's itself.
  */
-static __always_inline u64 return_address(u64 *ctx)
+static __always_inline u64 return_address(u64 *ctx, int arguments, enum callee callee)
 {
 	u64 address = 0;
 
-	bpf_probe_read_kernel(&address, sizeof(address), ctx + 4);
-	if (address >= SKB_CLONE_START && address < SKB_CLONE_END)
-		bpf_probe_read_kernel(&address, sizeof(address), ctx + 5);
+	bpf_probe_read_kernel(&address, sizeof(address), ctx + arguments + 2);
+	if (is_in(address, callee))
+		bpf_probe_read_kernel(&address, sizeof(address), ctx + arguments + 3);
 	return address;
 }
 
@@ -37,8 +38,24 @@ KFUNC_PROBE(__tcp_transmit_skb, void *sk, void *skb, void *clone_it)
 
 KRETFUNC_PROBE(skb_clone, void *skb, void *gfp, void *clone)
 {
-	u64 caller = caller_from_return(ctx, return_address((u64 *)ctx));
+	u64 address = return_address((u64 *)ctx, 2, SKB_CLONE);
 
-	emit_call(ctx, (u64)skb, (u64)clone, caller);
+	emit_call(ctx, (u64)skb, (u64)clone, caller_from_return(ctx, address, SKB_CLONE));
+	return 0;
+}
+
+KRETFUNC_PROBE(skb_copy, void *skb, void *gfp, void *copy)
+{
+	u64 address = return_address((u64 *)ctx, 2, ANY_COPY);
+
+	emit_copy(ctx, (u64)skb, (u64)copy, caller_from_return(ctx, address, ANY_COPY));
+	return 0;
+}
+
+KRETFUNC_PROBE(__pskb_copy_fclone, void *skb, void *headroom, void *gfp, void *fclone, void *copy)
+{
+	u64 address = return_address((u64 *)ctx, 4, ANY_COPY);
+
+	emit_copy(ctx, (u64)skb, (u64)copy, caller_from_return(ctx, address, ANY_COPY));
 	return 0;
 }

@@ -3,7 +3,8 @@
  * Every skb_clone() call by kprobe and kretprobe: the classic way.
  *
  * Attaches to skb_clone() (entry and return), __tcp_transmit_skb() (entry), and the tracepoints
- * of skb_call.h, skb_sighting.h, skb_socket.h and skb_scope.h.
+ * of skb_call.h, skb_sighting.h, skb_life.h, skb_socket.h and skb_scope.h; for copies to
+ * skb_copy() and __pskb_copy_fclone() (entry and return).
  *
  * Emits: one record per return. The argument and the caller are kept from entry to return under
  * the stack pointer, which is the same for both but for the return address and differs between
@@ -30,16 +31,27 @@ int on_transmit(struct pt_regs *ctx)
 	return 0;
 }
 
-int on_clone_entry(struct pt_regs *ctx)
+static __always_inline void enter(struct pt_regs *ctx, enum callee callee)
 {
 	u64 sp = PT_REGS_SP(ctx);
 	struct entry entry = { .parent = PT_REGS_PARM1(ctx) };
 	u64 address = 0;
 
 	bpf_probe_read_kernel(&address, sizeof(address), (void *)sp);
-	entry.caller = caller_from_return(ctx, address);
+	entry.caller = caller_from_return(ctx, address, callee);
 	entries.update(&sp, &entry);
 	count_one(ENTERED);
+}
+
+int on_clone_entry(struct pt_regs *ctx)
+{
+	enter(ctx, SKB_CLONE);
+	return 0;
+}
+
+int on_copy_entry(struct pt_regs *ctx)
+{
+	enter(ctx, ANY_COPY);
 	return 0;
 }
 
@@ -52,6 +64,19 @@ int on_clone_return(struct pt_regs *ctx)
 	if (!entry)
 		return 0;
 	emit_call(ctx, entry->parent, PT_REGS_RC(ctx), entry->caller);
+	entries.delete(&sp);
+	return 0;
+}
+
+int on_copy_return(struct pt_regs *ctx)
+{
+	u64 sp = PT_REGS_SP(ctx) - sizeof(u64);
+	struct entry *entry = entries.lookup(&sp);
+
+	count_one(RETURNED);
+	if (!entry)
+		return 0;
+	emit_copy(ctx, entry->parent, PT_REGS_RC(ctx), entry->caller);
 	entries.delete(&sp);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One call of skb_clone(), seen with its argument and its result: the worker of the probes that
- * are attached to the function itself.
+ * One call of skb_clone(), or of a function that copies, seen with its argument and its result:
+ * the worker of the probes that are attached to the functions themselves.
  *
  * In TCP's transmit path the packet has neither headers nor socket nor device yet (net/ipv4/
  * tcp_output.c): the socket comes from the companion probe on __tcp_transmit_skb(), flags and
@@ -10,6 +10,7 @@
  */
 #include "skb_caller.h"
 #include "skb_sighting.h"
+#include "skb_stack.h"
 
 /* Packet that TCP is about to clone and send -> its socket. */
 BPF_TABLE("lru_hash", u64, u64, senders, 16384);
@@ -26,6 +27,8 @@ static __always_inline void fill_sender(struct skb_event *e, u64 parent, u64 sk)
 	struct tcp_cb cb;
 
 	set_socket(e, sk, true);
+	fill_from_socket(e, sk);
+	e->present |= HAS_COMPANION;
 	if (!fill_tcp_cb(e, &cb, parent, sk))
 		return;
 	e->seq = *(u32 *)(cb.at + TCP_CB_SEQ);
@@ -33,47 +36,69 @@ static __always_inline void fill_sender(struct skb_event *e, u64 parent, u64 sk)
 	e->present |= HAS_TCP;
 }
 
-/* The socket that is sending this packet, or 0; asked once. */
-static __always_inline u64 take_sender(u64 skb)
+/*
+ * The socket that is sending this packet, or 0; asked once. `caller` is 0 where it is hidden, which
+ * is then told by this: the companion saw it, and nothing can hide that.
+ */
+static __always_inline u64 take_sender(u64 skb, u64 *caller)
 {
+#ifdef TCP_TRANSMIT_SKB_START
 	u64 *found = senders.lookup(&skb), sk;
 
 	if (!found)
 		return 0;
 	sk = *found;
 	senders.delete(&skb);
+	/* The packet that TCP sent may be gone, and another be at its address. */
+	if (*caller && (*caller < TCP_TRANSMIT_SKB_START || *caller >= TCP_TRANSMIT_SKB_END))
+		return 0;
+	*caller = TCP_TRANSMIT_SKB_START;
 	return sk;
+#else
+	return 0;
+#endif
 }
 
-static __always_inline void emit_call(void *ctx, u64 parent, u64 clone, u64 caller)
+static __always_inline void emit(void *ctx, struct skb_event *e, u64 parent, u64 made,
+				 u64 caller, u64 sk)
 {
-	u64 sk = take_sender(parent);
-	struct skb_event stack, *e;
 	struct skb_copy skb;
 
-	/* Between reserving and this test Linux 6.1's verifier allows nothing else. */
-	e = reserve_call(ctx, &stack, clone ? KIND_CLONE : KIND_FAILED);
-	if (!e)
-		return;
 	e->parent = parent;
 	e->present |= HAS_PARENT;
-	if (clone) {
-		e->clone = clone;
-		e->present |= HAS_CLONE;
-		e->path = clone == parent + SKB_SIZE ? PATH_FAST : PATH_SLAB;
-		remember(clone, e->count);
-	}
-#ifdef TCP_TRANSMIT_SKB
-	if (sk)
-		caller = TCP_TRANSMIT_SKB;	/* the companion saw it; nothing can hide that */
-#endif
+	set_origin(e);
+	if (made)
+		set_made(e, made, true);
 	if (caller)
 		set_caller(e, caller);
 	if (sk)
 		fill_sender(e, parent, sk);
 	else if (read_skb(&skb, parent))
 		fill_packet(e, &skb);
+	set_stack(ctx, e);
 	submit(ctx, e);
+}
+
+static __always_inline void emit_call(void *ctx, u64 parent, u64 clone, u64 caller)
+{
+	u64 sk = take_sender(parent, &caller);
+	/* Between reserving and this test Linux 6.1's verifier allows nothing else. */
+	struct skb_event stack, *e = reserve_call(ctx, &stack, clone ? KIND_CLONE : KIND_FAILED);
+
+	if (!e)
+		return;
+	if (clone)
+		e->path = clone == parent + SKB_SIZE ? PATH_FAST : PATH_SLAB;
+	emit(ctx, e, parent, clone, caller, sk);
+}
+
+static __always_inline void emit_copy(void *ctx, u64 parent, u64 copy, u64 caller)
+{
+	u64 sk = take_sender(parent, &caller);
+	struct skb_event stack, *e = reserve_copy(ctx, &stack, copy ? KIND_COPY : KIND_COPY_FAILED);
+
+	if (e)
+		emit(ctx, e, parent, copy, caller, sk);
 }
 
 /* net_dev_queue(skb) */
@@ -81,18 +106,17 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct skb_copy skb;
 
+	count_sent();
 	if (read_skb(&skb, ctx->args[0]))
 		emit_sighting(ctx, ctx->args[0], &skb, SKB(&skb, u64, SKB_SK),
 			      DEV_IS_VALID | SK_IS_USED);
 	return 0;
 }
 
-/* consume_skb(skb, ...) and kfree_skb(skb, ...) */
-int on_release(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void see_release(void *ctx, u64 address)
 {
 	struct skb_copy skb;
 
-	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx, ctx->args[0], &skb, SKB(&skb, u64, SKB_SK), 0);
-	return 0;
+	if (read_skb(&skb, address))
+		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK), 0);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Which function called skb_clone().
+ * Which function called skb_clone(), or one of those that copy.
  */
 #ifndef SKB_CALLER_H
 #define SKB_CALLER_H
@@ -32,26 +32,50 @@ static __always_inline u64 called_before(u64 address)
 	return (call.distance >> 16 & 0xf8ff) == 0xd0ff;
 }
 
-static __always_inline bool in_skb_clone(u64 address)
+/* The functions whose callers are asked for. */
+enum callee {
+	SKB_CLONE,
+	ANY_COPY,		/* skb_copy() or __pskb_copy_fclone() */
+};
+
+static __always_inline bool is_in(u64 address, enum callee callee)
 {
-	return address >= SKB_CLONE_START && address < SKB_CLONE_END;
+	if (callee == SKB_CLONE)
+		return address >= SKB_CLONE_START && address < SKB_CLONE_END;
+#ifdef COPY_START
+	return (address >= COPY_START && address < COPY_END) ||
+	       (address >= PSKB_COPY_START && address < PSKB_COPY_END);
+#else
+	return false;
+#endif
+}
+
+static __always_inline bool is_start(u64 address, enum callee callee)
+{
+	if (callee == SKB_CLONE)
+		return address == SKB_CLONE_START;
+#ifdef COPY_START
+	return address == COPY_START || address == PSKB_COPY_START;
+#else
+	return false;
+#endif
 }
 
 /*
- * Other tools' trampolines stand between skb_clone() and its caller, and are returned to as well: a
- * BPF trampoline calls skb_clone() behind its first instructions, and a kretprobe's is not called
- * at all. The caller calls its beginning; what jumps into it was called itself.
+ * Other tools' trampolines stand between the function and its caller, and are returned to as well:
+ * a BPF trampoline calls the function behind its first instructions, and a kretprobe's is not
+ * called at all. The caller calls its beginning; what jumps into it was called itself.
  */
-static __always_inline bool is_call(u64 address)
+static __always_inline bool is_call(u64 address, enum callee callee)
 {
-	return called_before(address) == SKB_CLONE_START;
+	return is_start(called_before(address), callee);
 }
 
-static __always_inline bool is_call_of_jump(u64 address)
+static __always_inline bool is_call_of_jump(u64 address, enum callee callee)
 {
 	u64 called = called_before(address);
 
-	return called && !in_skb_clone(called);
+	return called && !is_in(called, callee);
 }
 
 #define FRAMES 12
@@ -60,7 +84,7 @@ static __always_inline bool is_call_of_jump(u64 address)
  * The caller, from the stack; 0 if it is not there. Since Linux 5.15 the kernel's unwinder sees
  * through kretprobes.
  */
-static __always_inline u64 caller_from_stack(void *ctx)
+static __always_inline u64 caller_from_stack(void *ctx, enum callee callee)
 {
 	u64 frames[FRAMES] = {}, above = 0;
 
@@ -68,23 +92,23 @@ static __always_inline u64 caller_from_stack(void *ctx)
 		return 0;
 #pragma unroll
 	for (int i = 0; i < FRAMES; i++) {
-		if (is_call(frames[i]))
+		if (is_call(frames[i], callee))
 			return frames[i];
-		if (i && in_skb_clone(frames[i - 1]))
+		if (i && is_in(frames[i - 1], callee))
 			above = frames[i];
 	}
-	return above && is_call_of_jump(above) ? above : 0;
+	return above && is_call_of_jump(above, callee) ? above : 0;
 }
 
-/* The caller, from where skb_clone() returns to; 0 if another tool hides it. */
-static __always_inline u64 caller_from_return(void *ctx, u64 address)
+/* The caller, from where the function returns to; 0 if another tool hides it. */
+static __always_inline u64 caller_from_return(void *ctx, u64 address, enum callee callee)
 {
 	u64 caller;
 
-	if (is_call(address))
+	if (is_call(address, callee))
 		return address;
-	caller = caller_from_stack(ctx);
-	return caller ? caller : is_call_of_jump(address) ? address : 0;
+	caller = caller_from_stack(ctx, callee);
+	return caller ? caller : is_call_of_jump(address, callee) ? address : 0;
 }
 
 static __always_inline void set_caller(struct skb_event *e, u64 caller)

@@ -44,7 +44,7 @@ static __always_inline u8 context_of(void *ctx, u64 task)
 	return is_kthread(task) ? CONTEXT_KTHREAD : CONTEXT_SYSCALL;
 }
 
-#elif defined(SOFTIRQ_START)
+#elif defined(X86_STACK_SIZE) && defined(SOFTIRQ_START)
 
 #define WALKED 64
 
@@ -106,10 +106,10 @@ static __always_inline u8 context_of(void *ctx, u64 task)
 
 	/* Read as memory: the verifier allows no arithmetic with the pointer itself. */
 	bpf_probe_read_kernel(&here, sizeof(here), &ctx);
-	on_task_stack = here - base < THREAD_SIZE;
+	on_task_stack = here - base < X86_STACK_SIZE;
 	if (on_task_stack && is_kthread(task))
 		return is_ksoftirqd() ? CONTEXT_SOFTIRQ : CONTEXT_KTHREAD;
-	if (on_task_stack && !came_by_interrupt(base + THREAD_SIZE))
+	if (on_task_stack && !came_by_interrupt(base + X86_STACK_SIZE))
 		return CONTEXT_SYSCALL;
 	if (runs_softirqs(ctx))
 		return CONTEXT_SOFTIRQ;

@@ -17,12 +17,28 @@ enum counter {
 	TASKS_LOST,		/* tasks whose scope could not be kept: the table was full */
 	ENTERED,		/* kprobe: entries into skb_clone() */
 	RETURNED,		/* kprobe: returns from it */
+	COPIES,			/* calls of the copying functions seen */
+	COPIES_LOST,		/* of these, no record: the buffer was full */
+	ENDS_LOST,		/* ends of packets without a record: the buffer was full */
+	UNTRACKED,		/* packets whose life could not be kept: the table was full */
+	STACKS_COLLIDED,	/* stacks without an id: another one had its place */
+	STACKS_FAILED,		/* stacks that the kernel could not give */
+	SENT_OTHER,		/* packets handed to devices, by enum skb_scope */
+	SENT_NOTEBOOK,
+	SENT_CELL,
 	COUNTERS,
+};
+
+/* What is only done when it is asked for: bits of settings.options. */
+enum option {
+	FOLLOW = 1,		/* a record of each packet's end */
+	COPY = 2,		/* copies that are not clones, too */
 };
 
 struct settings {
 	u64 max_events;
 	u64 wakeup_mask;	/* wake the reader at every call whose number has these bits clear */
+	u64 options;		/* enum option */
 };
 
 BPF_ARRAY(counters, u64, COUNTERS);
@@ -34,6 +50,14 @@ static __always_inline void count_one(int which)
 
 	if (value)
 		__sync_fetch_and_add(value, 1);
+}
+
+static __always_inline bool wants(enum option option)
+{
+	int zero = 0;
+	struct settings *s = settings.lookup(&zero);
+
+	return s && s->options & option;
 }
 
 /*

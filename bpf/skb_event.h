@@ -8,13 +8,18 @@
 #ifndef SKB_EVENT_H
 #define SKB_EVENT_H
 
-#define SKB_EVENT_ABI 2
+#define SKB_EVENT_ABI 3
 
 /* What the record is about. */
 enum skb_kind {
 	KIND_CLONE = 1,		/* skb_clone() returned a clone */
 	KIND_FAILED = 2,	/* skb_clone() returned NULL */
 	KIND_SIGHTING = 3,	/* a clone of an earlier record, seen again with its headers filled */
+	KIND_COPY = 4,		/* skb_copy() or __pskb_copy_fclone() returned a copy */
+	KIND_COPY_FAILED = 5,	/* one of them returned NULL */
+	KIND_CONSUMED = 6,	/* the end of an earlier record's clone: it was used */
+	KIND_DROPPED = 7,	/* the same: it was thrown away, for drop_reason */
+	KIND_FREED = 8,		/* the same: it was freed where the kernel does not say why */
 };
 
 /* Where skb_clone() took the clone's struct sk_buff from. */
@@ -53,6 +58,11 @@ enum skb_present {
 	HAS_DEV = 1 << 10,	/* dev, netns */
 	HAS_COUNT = 1 << 11,	/* else count is only a number that no other call has */
 	HAS_TCP_CB = 1 << 12,	/* end_seq, again */
+	HAS_ORIGIN = 1 << 13,
+	HAS_STACK = 1 << 14,
+	HAS_DROP_REASON = 1 << 15,
+	HAS_SOCKET_ADDRESSES = 1 << 16,	/* addresses, ports: of sk, for want of headers */
+	HAS_COMPANION = 1 << 17,	/* sk was seen by the companion probe, not in the packet */
 };
 
 struct skb_event {
@@ -62,6 +72,7 @@ struct skb_event {
 	__u64 clone;		/* struct sk_buff * that skb_clone() returned */
 	__u64 sk;		/* struct sock * that the packet belongs to */
 	__u64 caller;		/* address in the function that called skb_clone() */
+	__u64 origin;		/* number of the call that first saw parent: as its clone or parent */
 	__u8 saddr[16];		/* network order; IPv4 in the first four bytes */
 	__u8 daddr[16];
 	char comm[16];		/* of the running task */
@@ -75,7 +86,9 @@ struct skb_event {
 	__u32 netns;		/* inode number of the device's network namespace */
 	__u32 seq;		/* TCP sequence number */
 	__u32 end_seq;		/* that of the packet after it; SYN and FIN count one each */
-	__u32 sk_hash;		/* sk's skc_hash: another socket at the same address has another */
+	__u32 sock_hash;		/* sk's skc_hash: another socket at the same address has another */
+	__u32 stack;		/* id of its stack, in the loader's table */
+	__u32 drop_reason;	/* enum skb_drop_reason */
 	__u16 cpu;
 	__u16 ethertype;	/* skb->protocol */
 	__u16 sport;
@@ -96,7 +109,7 @@ struct skb_event {
  */
 struct skb_socket_key {
 	__u64 sk;
-	__u32 sk_hash;
+	__u32 sock_hash;
 	__u32 pad;
 };
 

@@ -9,6 +9,7 @@
 #include <linux/skbuff.h>
 #include <linux/fs.h>
 #include <linux/thread_info.h>
+#include <linux/version.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
 #include <net/tcp.h>
@@ -31,6 +32,15 @@
 #define TCP_CB_FLAGS offsetof(struct tcp_skb_cb, tcp_flags)
 #define TCP_SND_NXT offsetof(struct tcp_sock, snd_nxt)
 #define TCP_TOTAL_RETRANS offsetof(struct tcp_sock, total_retrans)
+#define SK_FAMILY offsetof(struct sock_common, skc_family)
+#define SK_DADDR offsetof(struct sock_common, skc_daddr)
+#define SK_RCV_SADDR offsetof(struct sock_common, skc_rcv_saddr)
+#define SK_DPORT offsetof(struct sock_common, skc_dport)
+#define SK_NUM offsetof(struct sock_common, skc_num)
+#if IS_ENABLED(CONFIG_IPV6)
+#define SK_V6_DADDR offsetof(struct sock_common, skc_v6_daddr)
+#define SK_V6_RCV_SADDR offsetof(struct sock_common, skc_v6_rcv_saddr)
+#endif
 #define SK_HASH offsetof(struct sock_common, skc_hash)
 #define SK_STATE offsetof(struct sock_common, skc_state)
 #define SK_COOKIE offsetof(struct sock_common, skc_cookie)
@@ -47,6 +57,9 @@
 #define DEV_NAME offsetof(struct net_device, name)
 #define DEV_NET offsetof(struct net_device, nd_net)
 #define NET_INUM (offsetof(struct net, ns) + offsetof(struct ns_common, inum))
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 17, 0)
+#define DROP_REASONS
+#endif
 #define TASK_PID offsetof(struct task_struct, pid)
 #define TASK_FLAGS offsetof(struct task_struct, flags)
 #define TASK_STACK offsetof(struct task_struct, stack)

@@ -8,6 +8,23 @@
 #include "skb_scope.h"
 #include "skb_context.h"
 
+/* Counts the records of a kind that find no room. */
+static __always_inline int lost_of(u8 kind)
+{
+	switch (kind) {
+	case KIND_CLONE:
+	case KIND_FAILED:
+		return LOST;
+	case KIND_SIGHTING:
+		return SIGHTINGS_LOST;
+	case KIND_COPY:
+	case KIND_COPY_FAILED:
+		return COPIES_LOST;
+	default:
+		return ENDS_LOST;
+	}
+}
+
 /*
  * A record is written in place in the ring buffer, or, where there is none, on the stack and then
  * copied to the perf buffer of this CPU. Each CPU's perf buffer wakes its reader by itself.
@@ -16,7 +33,7 @@
 
 BPF_PERF_OUTPUT(records);
 
-static __always_inline struct skb_event *reserve_room(struct skb_event *stack, int lost)
+static __always_inline struct skb_event *reserve_room(struct skb_event *stack, u8 kind)
 {
 	return stack;
 }
@@ -24,19 +41,19 @@ static __always_inline struct skb_event *reserve_room(struct skb_event *stack, i
 static __always_inline void submit(void *ctx, struct skb_event *e)
 {
 	if (records.perf_submit(ctx, e, sizeof(*e)))
-		count_one(e->kind == KIND_SIGHTING ? SIGHTINGS_LOST : LOST);
+		count_one(lost_of(e->kind));
 }
 
 #else
 
 BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 
-static __always_inline struct skb_event *reserve_room(struct skb_event *stack, int lost)
+static __always_inline struct skb_event *reserve_room(struct skb_event *stack, u8 kind)
 {
 	struct skb_event *e = records.ringbuf_reserve(sizeof(*e));
 
 	if (!e)
-		count_one(lost);
+		count_one(lost_of(kind));
 	return e;
 }
 
@@ -50,7 +67,7 @@ static __always_inline bool wakes(struct skb_event *e)
 	struct settings *s = settings.lookup(&zero);
 	u64 *calls = CALLS_ARE_NUMBERED ? &e->count : counters.lookup(&which);
 
-	return s && calls && e->kind != KIND_SIGHTING && !(*calls & s->wakeup_mask);
+	return s && calls && e->kind == KIND_CLONE && !(*calls & s->wakeup_mask);
 }
 
 static __always_inline void submit(void *ctx, struct skb_event *e)
@@ -60,33 +77,45 @@ static __always_inline void submit(void *ctx, struct skb_event *e)
 
 #endif
 
-/* A zeroed record of the running task, or NULL (and counted) when there is no room for it. */
-static __always_inline struct skb_event *reserve(void *ctx, struct skb_event *stack, u8 kind,
-						 int lost)
+/* A zeroed record, or NULL (and counted) when there is no room for it. */
+static __always_inline struct skb_event *reserve_bare(struct skb_event *stack, u8 kind)
 {
-	struct skb_event *e = reserve_room(stack, lost);
+	struct skb_event *e = reserve_room(stack, kind);
+
+	if (!e)
+		return NULL;
+	__builtin_memset(e, 0, sizeof(*e));
+	e->ts = bpf_ktime_get_ns();
+	e->kind = kind;
+	return e;
+}
+
+/* A record of the running task. */
+static __always_inline struct skb_event *reserve(void *ctx, struct skb_event *stack, u8 kind)
+{
+	struct skb_event *e = reserve_bare(stack, kind);
 	u64 id;
 
 	if (!e)
 		return NULL;
 	id = bpf_get_current_pid_tgid();
-	__builtin_memset(e, 0, sizeof(*e));
-	e->ts = bpf_ktime_get_ns();
 	e->pid = id >> 32;
 	e->tid = id;
 	e->uid = bpf_get_current_uid_gid();
 	e->cpu = bpf_get_smp_processor_id();
-	e->kind = kind;
 	e->scope = scope_of(id);
 	bpf_get_current_comm(&e->comm, sizeof(e->comm));
 	e->context = current_context(ctx);
 	return e;
 }
 
-/*
- * The record of one call of skb_clone(), or NULL when it is only counted. Where calls are not
- * numbered, the time and the CPU make a number that no other call of half a year has.
- */
+/* A number that no other record of half a year has. */
+static __always_inline u64 number_by_time(struct skb_event *e)
+{
+	return e->ts << 10 | (e->cpu & 1023);
+}
+
+/* The record of one call of skb_clone(), or NULL when it is only counted. */
 static __always_inline struct skb_event *reserve_call(void *ctx, struct skb_event *stack,
 						      u8 kind)
 {
@@ -101,11 +130,23 @@ static __always_inline struct skb_event *reserve_call(void *ctx, struct skb_even
 		count_one(LIMITED);
 		return NULL;
 	}
-	e = reserve(ctx, stack, kind, LOST);
+	e = reserve(ctx, stack, kind);
 	if (!e)
 		return NULL;
-	e->count = CALLS_ARE_NUMBERED ? number : e->ts << 10 | (e->cpu & 1023);
+	e->count = CALLS_ARE_NUMBERED ? number : number_by_time(e);
 	e->present = CALLS_ARE_NUMBERED ? HAS_COUNT : 0;
+	return e;
+}
+
+/* The record of one call of a function that copies, or NULL. */
+static __always_inline struct skb_event *reserve_copy(void *ctx, struct skb_event *stack,
+						      u8 kind)
+{
+	struct skb_event *e = reserve(ctx, stack, kind);
+
+	count_one(COPIES);
+	if (e)
+		e->count = number_by_time(e);
 	return e;
 }
 

@@ -3,23 +3,14 @@
  * Sightings: a clone seen again, at the next tracepoint that it passes, with its headers filled.
  *
  * skb_clone() returns before the packet has its network and link headers (TCP adds them after the
- * clone) or before anything is filled at all (a slab clone seen at its allocation). So a clone's
- * address is remembered with the number of its call, and what the packet says goes into a record
- * of its own, joined by that number. An address is reused within microseconds: it is forgotten
- * when it is seen, or freed without having been seen.
+ * clone) or before anything is filled at all (a slab clone seen at its allocation). So what a living
+ * clone says when it is seen next goes into a record of its own, joined by its number.
  */
 #ifndef SKB_SIGHTING_H
 #define SKB_SIGHTING_H
 
-#include "skb_packet.h"
 #include "skb_socket.h"
-
-BPF_TABLE("lru_hash", u64, u64, unfilled, 65536);	/* clone -> the number of its call */
-
-static __always_inline void remember(u64 clone, u64 count)
-{
-	unfilled.update(&clone, &count);
-}
+#include "skb_life.h"
 
 enum {
 	/* Elsewhere skb->dev shares its place with dev_scratch (udp_set_dev_scratch() in
@@ -33,20 +24,21 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 					  int how)
 {
 	struct skb_event stack, *e;
-	u64 *found, count;
+	struct life *life;
+	u64 number;
 
-	if (fclone_of(skb) == FCLONE_ORIG || !cloned_of(skb))
+	if ((fclone_of(skb) == FCLONE_ORIG || !cloned_of(skb)) && !wants(COPY))
 		return;
-	found = unfilled.lookup(&address);
-	if (!found)
+	life = living.lookup(&address);
+	if (!life || !life->is_unfilled)
 		return;
-	count = *found;
-	unfilled.delete(&address);
+	number = life->number;
+	life->is_unfilled = 0;
 	count_one(SIGHTINGS);
-	e = reserve(ctx, &stack, KIND_SIGHTING, SIGHTINGS_LOST);
+	e = reserve(ctx, &stack, KIND_SIGHTING);
 	if (!e)
 		return;
-	e->count = count;
+	e->count = number;
 	e->clone = address;
 	e->present |= HAS_CLONE;
 	set_socket(e, sk, how & SK_IS_USED);
@@ -61,21 +53,6 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 }
 
 /*
- * kmem_cache_free(call_site, ptr, ...): some packets pass no tracepoint when they are freed, as
- * __kfree_skb() of a datagram that was read (skb_attempt_defer_free() in net/core/skbuff.c).
- */
-int on_free_object(struct bpf_raw_tracepoint_args *ctx)
-{
-#ifdef KFREE_SKBMEM_START
-	u64 site = ctx->args[0], object = ctx->args[1];
-
-	if (site >= KFREE_SKBMEM_START && site < KFREE_SKBMEM_END)
-		unfilled.delete(&object);
-#endif
-	return 0;
-}
-
-/*
  * sk_data_ready(sk), since Linux 6.3: the last packet of its queue has just been put there. Of a
  * datagram this is the only sight of its socket: UDP never sets skb->sk.
  */
@@ -84,7 +61,7 @@ int on_data_ready(struct bpf_raw_tracepoint_args *ctx)
 	u64 sk = ctx->args[0], last = read_word(sk + SK_LAST_RECEIVED);
 	struct skb_copy skb;
 
-	if (unfilled.lookup(&last) && read_skb(&skb, last))
+	if (living.lookup(&last) && read_skb(&skb, last))
 		emit_sighting(ctx, last, &skb, sk, 0);
 	return 0;
 }
@@ -106,6 +83,39 @@ int on_copy_to_user(struct bpf_raw_tracepoint_args *ctx)
 
 	if (read_skb(&skb, ctx->args[0]))
 		emit_sighting(ctx, ctx->args[0], &skb, SKB(&skb, u64, SKB_SK), SK_IS_USED);
+	return 0;
+}
+
+/* Every packet handed to a device, by the task that hands it: stacked devices count it again. */
+static __always_inline void count_sent(void)
+{
+	count_one(SENT_OTHER + scope_of(bpf_get_current_pid_tgid()) - SCOPE_OTHER);
+}
+
+/* Each probe's own: a packet that is about to be freed. */
+static __always_inline void see_release(void *ctx, u64 address);
+
+static __always_inline void release(void *ctx, u64 address, u8 kind, u32 reason)
+{
+	see_release(ctx, address);
+	end_life(ctx, address, kind, reason);
+}
+
+/* consume_skb(skb, ...): it was used. */
+int on_consume(struct bpf_raw_tracepoint_args *ctx)
+{
+	release(ctx, ctx->args[0], KIND_CONSUMED, 0);
+	return 0;
+}
+
+/* kfree_skb(skb, location, reason, ...): it was thrown away; the reason since Linux 5.17. */
+int on_drop(struct bpf_raw_tracepoint_args *ctx)
+{
+#ifdef DROP_REASONS
+	release(ctx, ctx->args[0], KIND_DROPPED, ctx->args[2]);
+#else
+	release(ctx, ctx->args[0], KIND_DROPPED, 0);
+#endif
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 #ifndef SKB_SOCKET_H
 #define SKB_SOCKET_H
 
-#include "skb_record.h"
+#include "skb_packet.h"
 
 BPF_TABLE("lru_hash", struct skb_socket_key, struct skb_socket, sockets, 16384);
 
@@ -40,7 +40,7 @@ static __always_inline bool key_of(struct skb_socket_key *key, u64 sk)
 	u8 state = 0;
 
 	key->sk = sk;
-	return sk && !bpf_probe_read_kernel(&key->sk_hash, 4, (void *)(sk + SK_HASH)) &&
+	return sk && !bpf_probe_read_kernel(&key->sock_hash, 4, (void *)(sk + SK_HASH)) &&
 	       !bpf_probe_read_kernel(&state, sizeof(state), (void *)(sk + SK_STATE)) &&
 	       state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV;
 }
@@ -60,7 +60,7 @@ static __always_inline void set_socket(struct skb_event *e, u64 sk, bool is_used
 	e->present |= HAS_SK;
 	if (!key_of(&key, sk))
 		return;
-	e->sk_hash = key.sk_hash;
+	e->sock_hash = key.sock_hash;
 	facts = sockets.lookup(&key);
 	if (!facts) {
 		read_facts(&fresh, sk);
@@ -71,6 +71,53 @@ static __always_inline void set_socket(struct skb_event *e, u64 sk, bool is_used
 		return;
 	facts->pid = e->pid;
 	__builtin_memcpy(facts->comm, e->comm, sizeof(facts->comm));
+}
+
+#ifdef SK_V6_DADDR
+static __always_inline bool fill_ipv6_of_socket(struct skb_event *e, u64 sk)
+{
+	/* IPv4 by an IPv6 socket has mapped addresses, ::ffff:a.b.c.d, beside its own. */
+	u64 peer[2] = {};
+
+	bpf_probe_read_kernel(peer, sizeof(peer), (void *)(sk + SK_V6_DADDR));
+	if (!peer[0] && (u32)peer[1] == 0xffff0000)
+		return false;
+	__builtin_memcpy(e->daddr, peer, sizeof(e->daddr));
+	bpf_probe_read_kernel(e->saddr, sizeof(e->saddr), (void *)(sk + SK_V6_RCV_SADDR));
+	e->family = 10;		/* AF_INET6 */
+	return true;
+}
+#else
+static __always_inline bool fill_ipv6_of_socket(struct skb_event *e, u64 sk)
+{
+	return false;
+}
+#endif
+
+static __always_inline void fill_ipv4_of_socket(struct skb_event *e, u64 sk)
+{
+	bpf_probe_read_kernel(e->daddr, 4, (void *)(sk + SK_DADDR));
+	bpf_probe_read_kernel(e->saddr, 4, (void *)(sk + SK_RCV_SADDR));
+	e->family = 2;		/* AF_INET */
+}
+
+/* The addresses and ports of a TCP socket's own packet that has no headers. */
+static __always_inline void fill_from_socket(struct skb_event *e, u64 sk)
+{
+	u16 family = 0, port = 0;
+
+	if (e->present & HAS_ADDRESSES)
+		return;
+	bpf_probe_read_kernel(&family, sizeof(family), (void *)(sk + SK_FAMILY));
+	if (family != 2 && family != 10)
+		return;
+	if (family == 2 || !fill_ipv6_of_socket(e, sk))
+		fill_ipv4_of_socket(e, sk);
+	e->protocol = 6;	/* TCP */
+	bpf_probe_read_kernel(&port, sizeof(port), (void *)(sk + SK_DPORT));
+	e->dport = swap16(port);
+	bpf_probe_read_kernel(&e->sport, sizeof(e->sport), (void *)(sk + SK_NUM));
+	e->present |= HAS_ADDRESSES | HAS_PORTS | HAS_SOCKET_ADDRESSES;
 }
 
 /*

@@ -3,7 +3,8 @@
  * Every skb_clone() call without kprobes and without fentry.
  *
  * Attaches to raw tracepoints: kmem_cache_alloc, net_dev_queue, consume_skb, kfree_skb, and those
- * of skb_sighting.h, skb_socket.h and skb_scope.h.
+ * of skb_sighting.h, skb_life.h, skb_socket.h and skb_scope.h. Copies are allocated as any packet
+ * is, and told by the stack.
  *
  * Emits: skb_clone() has two ways out (net/core/skbuff.c).
  * - slab: it calls kmem_cache_alloc(), whose tracepoint gives the call site; a call site inside
@@ -21,45 +22,71 @@
  * Cannot see: the parent of a slab clone; a fast clone before it is queued (its record is stamped
  * when it is queued: microseconds later, but if it has to wait for its neighbour's address by
  * another task, too); fast clones that are not TCP's (TIPC); calls that fail before they allocate
- * (skb_orphan_frags()).
+ * (skb_orphan_frags()); that a
+ * copy failed after its struct sk_buff was allocated.
  *
  * Cost: a compare per slab allocation, one read of the sk_buff per packet queued, received,
  * copied to user space or freed.
  */
 #include "skb_caller.h"
 #include "skb_sighting.h"
+#include "skb_stack.h"
 
 BPF_TABLE("lru_hash", u64, u64, queued, 65536);		/* fast clone -> its timestamp */
 
-/* kmem_cache_alloc(call_site, ptr, ...) */
-int on_alloc(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void emit_slab(void *ctx, u64 clone)
 {
-	u64 site = ctx->args[0], clone = ctx->args[1], caller;
-	struct skb_event stack, *e;
+	u64 caller = caller_from_stack(ctx, SKB_CLONE);
+	struct skb_event stack, *e = reserve_call(ctx, &stack, clone ? KIND_CLONE : KIND_FAILED);
 
-	if (site < SKB_CLONE_START || site >= SKB_CLONE_END)
-		return 0;
-	e = reserve_call(ctx, &stack, clone ? KIND_CLONE : KIND_FAILED);
 	if (!e)
-		return 0;
+		return;
 	e->path = PATH_SLAB;
-	if (clone) {
-		e->clone = clone;
-		e->present |= HAS_CLONE;
-		remember(clone, e->count);
-	}
-	caller = caller_from_stack(ctx);
+	if (clone)
+		set_made(e, clone, true);
 	if (caller)
 		set_caller(e, caller);
+	set_stack(ctx, e);
 	submit(ctx, e);
+}
+
+/* Any packet is allocated there; copies by the functions that copy. */
+static __always_inline void emit_if_copy(void *ctx, u64 copy)
+{
+	u64 caller = caller_from_stack(ctx, ANY_COPY);
+	struct skb_event stack, *e;
+
+	if (!caller)
+		return;
+	e = reserve_copy(ctx, &stack, copy ? KIND_COPY : KIND_COPY_FAILED);
+	if (!e)
+		return;
+	if (copy)
+		set_made(e, copy, true);
+	set_caller(e, caller);
+	set_stack(ctx, e);
+	submit(ctx, e);
+}
+
+/* kmem_cache_alloc(call_site, ptr, ...) and kmem_cache_alloc_node(call_site, ptr, ...) */
+int on_alloc(struct bpf_raw_tracepoint_args *ctx)
+{
+	u64 site = ctx->args[0], made = ctx->args[1];
+
+	if (site >= SKB_CLONE_START && site < SKB_CLONE_END)
+		emit_slab(ctx, made);
+#ifdef ALLOC_SKB_START
+	else if (site >= ALLOC_SKB_START && site < ALLOC_SKB_END && wants(COPY))
+		emit_if_copy(ctx, made);
+#endif
 	return 0;
 }
 
 static __always_inline bool is_fresh_fast_clone(struct skb_copy *skb)
 {
 	return fclone_of(skb) == FCLONE_CLONE && SKB(skb, u64, SKB_SK) &&
-#ifdef TCP_WFREE
-	       SKB(skb, u64, SKB_DESTRUCTOR) == TCP_WFREE;
+#ifdef TCP_WFREE_START
+	       SKB(skb, u64, SKB_DESTRUCTOR) == TCP_WFREE_START;
 #else
 	       true;
 #endif
@@ -80,16 +107,19 @@ static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *s
 	if (!e)
 		return;
 	e->path = PATH_FAST;
-	e->clone = address;
 	e->parent = address - SKB_SIZE;		/* struct sk_buff_fclones: skb1, skb2 */
-	e->present |= HAS_CLONE | HAS_PARENT;
+	e->present |= HAS_PARENT;
+	set_origin(e);
+	set_made(e, address, false);
 	set_socket(e, SKB(skb, u64, SKB_SK), true);
 	fill_tcp_cb(e, &cb, e->parent, e->sk);
-#ifdef TCP_TRANSMIT_SKB
-	set_caller(e, TCP_TRANSMIT_SKB);
+#ifdef TCP_TRANSMIT_SKB_START
+	set_caller(e, TCP_TRANSMIT_SKB_START);
 #endif
 	fill_packet(e, skb);
+	fill_from_socket(e, e->sk);
 	fill_device(e, SKB(skb, u64, SKB_DEV));
+	set_stack(ctx, e);
 	submit(ctx, e);
 }
 
@@ -99,6 +129,7 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 	u64 address = ctx->args[0], tstamp;
 	struct skb_copy skb;
 
+	count_sent();
 	if (!read_skb(&skb, address))
 		return 0;
 	if (!is_fresh_fast_clone(&skb)) {
@@ -114,19 +145,16 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/* consume_skb(skb, ...) and kfree_skb(skb, ...) */
-int on_release(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline void see_release(void *ctx, u64 address)
 {
-	u64 address = ctx->args[0];
 	struct skb_copy skb;
 
 	if (!read_skb(&skb, address))
-		return 0;
+		return;
 	if (!is_fresh_fast_clone(&skb))
 		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK), 0);
 	else if (was_queued(address, SKB(&skb, u64, SKB_TSTAMP)))
 		queued.delete(&address);
 	else
 		emit_fast(ctx, address, &skb);
-	return 0;
 }

@@ -69,6 +69,11 @@ class SkbAccessor:
         return analysis.reasons(self._df)
 
     @property
+    def family(self) -> pd.DataFrame:
+        """Which packets were cloned from which; see `analysis.family`."""
+        return analysis.family(self._df)
+
+    @property
     def timeline(self) -> pd.DataFrame:
         """How many clones each process made when; see `analysis.timeline`."""
         return analysis.timeline(self._df)

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .errors import OptionError
 from .reasons import describe
 from .units import nice
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NEEDS", "processes", "reasons", "timeline"]
+__all__ = ["NEEDS", "family", "processes", "reasons", "timeline"]
 
 NEEDS = ("t", "comm", "pid", "kind")
 """The columns without which a frame is not a trace's."""
@@ -40,8 +41,9 @@ def processes(df: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per process, most clones first, then first seen first. Columns
-        ``comm``, ``pid``, ``clones``, ``failed`` (calls that gave NULL), ``fast`` and
-        ``slab`` (the clones, by where they came from), ``bytes`` (summed over the
+        ``comm``, ``pid``, ``clones``, ``failed`` (calls that gave NULL), ``copies``
+        (packets copied, if they were asked for), ``fast`` and ``slab`` (the clones, by
+        where they came from), ``bytes`` (summed over the
         clones whose length is known, absent if none is), ``first`` and ``last``
         (seconds since tracing began) and ``scope``. What rests on a column that `df`
         lacks is left out.
@@ -91,6 +93,100 @@ def reasons(df: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(
         "clones", ascending=False, kind="stable", ignore_index=True
     )
+
+
+def family(df: pd.DataFrame) -> pd.DataFrame:
+    """Tell which packets were cloned from which.
+
+    An address is reused within microseconds, so a packet is an address and its
+    generation: how many packets the rows have named at that address, with this one.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace, with the columns ``count``, ``parent``, ``origin`` and
+        ``clone``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per clone whose parent was seen, family by family. Columns ``family``
+        (numbers from 1, by their first clone), ``depth`` (1: of a packet that is no
+        clone of these rows itself, 2: of a clone of that ...), ``parent`` and ``clone``
+        (addresses) with ``parent_gen`` and ``clone_gen`` (generations), ``siblings``
+        (other clones of the same parent), ``children`` (clones of this clone), and of
+        the rows ``t``, ``count``, ``comm``, ``pid``, ``reason``, ``fate``,
+        ``drop_reason`` and ``life``, as far as they have these.
+
+    Raises
+    ------
+    OptionError
+        The kernel could not number its calls, so packets cannot be told apart.
+    """
+    rows = df[_equals(df, "kind", "clone") & df["origin"].notna()]
+    if len(df) and df["count"].isna().all():
+        raise OptionError(
+            "this trace's calls are not numbered, so packets cannot be told apart",
+            "Trace on Linux 5.12 or newer.",
+        )
+    rows = rows.sort_values("count")
+    count, origin, parent, clone = (
+        rows[name].to_numpy("u8") for name in ("count", "origin", "parent", "clone")
+    )
+    made_by = _row_that_made(count, clone, origin, parent)
+    depth, top = _climb(made_by)
+    root = pd.Series(count).groupby([origin[top], parent[top]], sort=False).ngroup()
+    siblings = pd.Series(count).groupby([origin, parent]).transform("size") - 1
+    table = pd.DataFrame({"family": root + 1, "depth": depth})
+    table["parent"], table["clone"] = parent, clone
+    generations = _generations(np.r_[parent, clone], np.r_[origin, count])
+    table["parent_gen"], table["clone_gen"] = np.split(generations, 2)
+    table["siblings"] = siblings
+    table["children"] = np.bincount(made_by[made_by >= 0], minlength=len(rows))
+    for name in ("t", "count", "comm", "pid", "reason", "fate", "drop_reason", "life"):
+        if name in rows:
+            table[name] = rows[name].array
+    return table.sort_values("family", kind="stable", ignore_index=True)
+
+
+def _row_that_made(
+    count: NDArray[np.uint64],
+    clone: NDArray[np.uint64],
+    origin: NDArray[np.uint64],
+    parent: NDArray[np.uint64],
+) -> NDArray[np.intp]:
+    """The row whose clone each parent is, or -1; the rows are sorted by count."""
+    if not len(count):
+        return np.empty(0, np.intp)
+    row = np.searchsorted(count, origin).clip(max=len(count) - 1)
+    return np.where((count[row] == origin) & (clone[row] == parent), row, -1)
+
+
+def _climb(above: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """How many rows lie on the way to the uppermost one, and which that is."""
+    depth = np.ones(len(above), np.intp)
+    top = np.arange(len(above))
+    rising = above[top] >= 0
+    while rising.any():
+        depth[rising] += 1
+        top[rising] = above[top[rising]]
+        rising = above[top] >= 0
+    return depth, top
+
+
+def _generations(
+    address: NDArray[np.uint64], number: NDArray[np.uint64]
+) -> NDArray[np.intp]:
+    """Rank of each number among the distinct numbers of its address, from 1."""
+    order = np.lexsort((number, address))
+    address, number = address[order], number[order]
+    is_new_address = np.r_[True, address[1:] != address[:-1]][: len(order)]
+    is_new = is_new_address | np.r_[True, number[1:] != number[:-1]][: len(order)]
+    rank = np.cumsum(is_new)
+    before = np.maximum.accumulate(np.where(is_new_address, rank - 1, 0))
+    generations = np.empty(len(order), np.intp)
+    generations[order] = rank - before
+    return generations
 
 
 def timeline(df: pd.DataFrame, bins: int = 100) -> pd.DataFrame:
@@ -143,7 +239,11 @@ def _tallies(
 ) -> dict[str, NDArray[np.int64] | pd.Series[int]]:
     """Clones, failed calls, their paths and bytes in every group, by column."""
     is_clone = _equals(df, "kind", "clone")
-    flags = {"clones": is_clone, "failed": _equals(df, "kind", "failed")}
+    flags = {
+        "clones": is_clone,
+        "failed": _equals(df, "kind", "failed"),
+        "copies": _equals(df, "kind", "copy"),
+    }
     if "path" in df:
         flags |= {p: is_clone & _equals(df, "path", p) for p in ("fast", "slab")}
     tallies: dict[str, NDArray[np.int64] | pd.Series[int]] = {

@@ -132,6 +132,7 @@ def _bars(title: str, df: pd.DataFrame, series: tuple[Series, ...], y: Axis) -> 
 
 def timeline(df: pd.DataFrame) -> Chart:
     """Chart when each process made clones: as dots, or columns if they are too many."""
+    df = df[df["kind"].isin(["clone", "failed"])]
     return _dots(df) if len(df) <= _MAX_DOTS else _columns(df)
 
 
@@ -248,6 +249,8 @@ def _tally_text(tally: dict[Hashable, Any]) -> str:
         lines.append(f"{tally['fast']:,} fast, {tally['slab']:,} slab")
     if pd.notna(tally.get("bytes", pd.NA)):
         lines.append(si(tally["bytes"], "B"))
+    if tally.get("copies"):
+        lines.append(counted(tally["copies"], "copy"))
     if tally["failed"]:
         lines.append(f"{tally['failed']:,} failed")
     return "\n".join(lines)

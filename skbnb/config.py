@@ -14,6 +14,7 @@ from typing import Any, Callable
 from .errors import OptionError, RequestError
 
 __all__ = [
+    "ALSO",
     "BUFFERS",
     "LAYOUTS",
     "MAX_LINE",
@@ -31,6 +32,7 @@ PROBES = ("auto", "fentry", "kprobe", "tracepoint")
 SCOPES = ("cell", "notebook", "all")
 BUFFERS = ("auto", "ring", "perf")
 LAYOUTS = ("auto", "btf", "headers")
+ALSO = ("nothing", "copy")
 
 _U32 = (1 << 32) - 1
 _I64 = (1 << 63) - 1
@@ -50,6 +52,12 @@ class Config:
     layout
         Where the kernel's struct members are learnt: from its own ``btf`` or from its
         ``headers``. ``auto``: from BTF where the kernel has it.
+    stacks
+        Whether every event's kernel stack is kept.
+    also
+        What else is recorded: ``copy``, packets that are copied and not cloned.
+    follow
+        Whether each clone's end is recorded.
     ring_mib
         Size of the buffer (of all perf buffers together) in MiB, a power of two from 1
         to 256.
@@ -68,6 +76,9 @@ class Config:
     probe: str = "auto"
     buffer: str = "auto"
     layout: str = "auto"
+    stacks: bool = False
+    also: str = "nothing"
+    follow: bool = False
     ring_mib: int = 32
     max_events: int | None = None
     max_seconds: float | None = None
@@ -91,6 +102,9 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "probe": (lambda v: type(v) is str and v in PROBES, " or ".join(PROBES)),
     "buffer": (lambda v: type(v) is str and v in BUFFERS, " or ".join(BUFFERS)),
     "layout": (lambda v: type(v) is str and v in LAYOUTS, " or ".join(LAYOUTS)),
+    "stacks": (lambda v: type(v) is bool, "true or false"),
+    "also": (lambda v: type(v) is str and v in ALSO, " or ".join(ALSO)),
+    "follow": (lambda v: type(v) is bool, "true or false"),
     "ring_mib": (
         lambda v: _is_int(v, 1, 256) and v & (v - 1) == 0,
         "a power of two from 1 to 256",

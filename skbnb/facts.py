@@ -21,14 +21,15 @@ class Facts:
 
     Attributes
     ----------
-    clones, processes, failures
-        The frame's own rows: clones, processes, and calls that gave NULL. A frame that
-        was filtered has fewer than the trace.
+    clones, processes, failures, copied
+        The frame's own rows: clones, processes, calls that gave NULL, and copies. A
+        frame that was filtered has fewer than the trace.
     """
 
     clones: int
     processes: int
     failures: int
+    copied: int
 
     probe: str | None = None
     coverage: str | None = None
@@ -45,6 +46,10 @@ class Facts:
     sightings_lost: int | None = None
     tasks_lost: int | None = None
     missed: int | None = None
+    copies_lost: int | None = None
+    ends_lost: int | None = None
+    untracked: int | None = None
+    stacks_missing: int | None = None
     others: dict[str, int] = field(default_factory=dict)
     filters: str = ""
     duration: float | None = None
@@ -62,6 +67,7 @@ class Facts:
         counts = df["kind"].value_counts()
         known["clones"] = int(counts.get("clone", 0))
         known["failures"] = int(counts.get("failed", 0))
+        known["copied"] = int(counts.get("copy", 0))
         known["processes"] = int(df["pid"].nunique())
         return cls(**known)
 

@@ -24,7 +24,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 
 from . import notebook
-from .config import BUFFERS, LAYOUTS, PROBES, SCOPES
+from .config import ALSO, BUFFERS, LAYOUTS, PROBES, SCOPES
 from .errors import OptionError
 from .session import interrupts_held
 
@@ -98,6 +98,22 @@ class SkbMagics(Magics):
         LAYOUTS,
         "Where the kernel's struct members are learnt; auto takes BTF where there is "
         "any.",
+    )
+    @argument(
+        "--stacks",
+        action="store_true",
+        help="Keep the kernel stack of every clone: see df.skb.stacks.",
+    )
+    @choice(
+        "--also",
+        ALSO[1:],
+        "Record packets that are copied and not cloned, too.",
+        default=ALSO[0],
+    )
+    @argument(
+        "--follow",
+        action="store_true",
+        help="Record how each clone ended, and when.",
     )
     @argument(
         "--max-events",
@@ -193,6 +209,9 @@ class Run:
             probe=arguments.probe,
             buffer=arguments.buffer,
             layout=arguments.layout,
+            stacks=arguments.stacks,
+            also=arguments.also,
+            follow=arguments.follow,
             max_events=arguments.max_events,
             max_seconds=arguments.max_seconds,
             record=arguments.record,

@@ -116,6 +116,9 @@ def trace(
     max_seconds: float | None = None,
     buffer: str = "auto",
     layout: str = "auto",
+    stacks: bool = False,
+    also: Literal["nothing", "copy"] = "nothing",
+    follow: bool = False,
     ring_mib: int = Config.ring_mib,
     record: str | os.PathLike[str] | None = None,
     transport: Transport | None = None,
@@ -132,6 +135,13 @@ def trace(
         Keep at most this many clones of the whole machine, and count the others.
     max_seconds
         Stop tracing after this many seconds; the block goes on.
+    stacks
+        Whether every event's kernel stack is kept, in the column ``stack``.
+    also
+        What else to record: ``copy``, packets that are copied and not cloned.
+    follow
+        Whether each clone's end is recorded, in the columns ``fate``, ``drop_reason``
+        and ``life``.
     buffer, layout, ring_mib
         How records come from the kernel, where its struct members are learnt, and how
         large the buffer is: see `skbnb.config.Config`.
@@ -160,6 +170,9 @@ def trace(
         probe=probe,
         buffer=buffer,
         layout=layout,
+        stacks=stacks,
+        also=also,
+        follow=follow,
         ring_mib=ring_mib,
         max_events=max_events,
         max_seconds=max_seconds,

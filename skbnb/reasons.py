@@ -19,7 +19,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["REASONS", "Reason", "describe", "reason_of", "reasons"]
+__all__ = [
+    "COPY_REASONS",
+    "REASONS",
+    "Reason",
+    "copy_reason_of",
+    "describe",
+    "reason_of",
+    "reasons",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -788,7 +796,27 @@ REASONS: tuple[Reason, ...] = (
 )
 """Every reason known; no symbol is in two of them."""
 
-_BY_SLUG = {reason.slug: reason for reason in REASONS}
+COPY_REASONS: tuple[Reason, ...] = (
+    _reason(
+        "tcp-transmit-copy",
+        "TCP sends again while somebody still holds the first clone, so it sends a "
+        "copy.",
+        example="let ACKs be lost while the receiver, on this machine, does not read",
+        source="net/ipv4/tcp_output.c: __tcp_transmit_skb()",
+        symbols="__tcp_transmit_skb tcp_transmit_skb",
+    ),
+    _reason(
+        "tcp-retransmit-copy",
+        "TCP sends again what lies so that it cannot be sent as it is.",
+        example="rare: a retransmission of data that is not aligned",
+        source="net/ipv4/tcp_output.c: __tcp_retransmit_skb()",
+        symbols="__tcp_retransmit_skb",
+    ),
+)
+"""The same for the functions that copy: the callers of skb_copy() and pskb_copy()."""
+
+_BY_SLUG = {reason.slug: reason for reason in REASONS + COPY_REASONS}
+_COPY_BY_SYMBOL = {s: reason for reason in COPY_REASONS for s in reason.symbols}
 _BY_SYMBOL = {symbol: reason for reason in REASONS for symbol in reason.symbols}
 
 # What compilers append to the name of a function that they changed or took apart.
@@ -813,6 +841,13 @@ def reason_of(symbol: str) -> str:
     return reason.slug if reason else f"unknown ({name})"
 
 
+def copy_reason_of(symbol: str) -> str:
+    """The slug of the reason why this function copies packets, as `reason_of`."""
+    name = _SUFFIXES.sub("", symbol)
+    reason = _COPY_BY_SYMBOL.get(name)
+    return reason.slug if reason else f"unknown copy ({name})"
+
+
 def describe(slug: str) -> str:
     """The sentence of a reason.
 
@@ -826,8 +861,9 @@ def describe(slug: str) -> str:
     KeyError
         There is no such reason.
     """
-    if slug.startswith("unknown ("):
-        return "Why this function clones packets is not in the table of reasons."
+    for unknown, verb in (("unknown (", "clones"), ("unknown copy (", "copies")):
+        if slug.startswith(unknown):
+            return f"Why this function {verb} packets is not in the table of reasons."
     return _BY_SLUG[slug].text
 
 

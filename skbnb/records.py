@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from .errors import StreamError
-from .reasons import reason_of
+from .names import Names
+from .reasons import copy_reason_of, reason_of
 from .schema import (
     COLUMNS,
     DERIVED,
@@ -38,15 +40,18 @@ Fields = dict[str, npt.NDArray[Any]]
 # Bytes of records that are worth the copy into one piece.
 _BATCH = 1 << 20
 
-# What is made of several members, or comes from the table of sockets.
-MADE = ("detail", "payload", "owner_pid", "owner_comm", "sk_inode", "sk_cookie")
+# What is made of several members, or comes from another record or table.
+MADE = (
+    *("detail", "payload", "address_source", "fate", "life"),
+    *("owner_pid", "owner_comm", "sk_inode", "sk_cookie"),
+)
 
 
 def events_frame(
     payloads: Sequence[bytes],
     hello: dict[str, Any],
     ready: dict[str, Any],
-    functions: dict[str, str],
+    names: Names,
     sockets: bytes = b"",
 ) -> pd.DataFrame:
     """Every event of a trace, with the columns of `schema.COLUMNS`, sorted by time.
@@ -57,8 +62,8 @@ def events_frame(
         Of the EVENTS frames. None of them, and the other arguments may be empty.
     hello, ready
         The fields of these frames.
-    functions
-        Address in hex -> name of a kernel function.
+    names
+        What the numbers in the records are called.
     sockets
         Payload of the SOCKETS frame.
 
@@ -69,13 +74,18 @@ def events_frame(
     """
     stride = hello.get("stride", RECORD.itemsize)
     fields = _extract(payloads, stride, hello.get("offset", 0))
-    _check(fields)
-    fields["count"] -= np.uint64(ready.get("base", 0))
-    fields = _in_order(_join_sightings(fields))
+    for number in ("count", "origin"):
+        fields[number] -= np.uint64(ready.get("base", 0))
+    _check(fields, {"kind": Kind})
+    fields = _in_order(_join(fields))
+    _check(fields, {"path": Path, "scope": Scope, "context": Context})
+    if hello.get("follow"):
+        _fill_reused(fields)
     _derive(fields)
     _join_sockets(fields, _sockets(sockets))
     offset = hello.get("realtime", 0) - hello.get("monotonic", 0)
-    return _frame(fields, functions, ready.get("ts", 0), offset)
+    columns = [c for c in COLUMNS if not c.option or hello.get(c.option)]
+    return _frame(columns, fields, names, ready.get("ts", 0), offset)
 
 
 def _batches(payloads: Sequence[bytes]) -> Iterator[bytes]:
@@ -118,17 +128,19 @@ def _whole(payload: bytes, stride: int) -> bytes:
     return payload[:-rest] if rest else payload
 
 
-def _check(fields: Fields) -> None:
-    enums = {"kind": Kind, "path": Path, "scope": Scope, "context": Context}
+def _check(fields: Fields, enums: dict[str, type[IntEnum]]) -> None:
     for name, enum in enums.items():
         known = [0, *enum] if enum in (Path, Context) else list(enum)
         if not np.isin(fields[name], known).all():
             raise StreamError(f"a record of unknown {name}")
 
 
+# A record of each of these is a row.
+_CALLS = (Kind.CLONE, Kind.FAILED, Kind.COPY, Kind.COPY_FAILED)
+
 # What a sighting can say of the clone it is of: the members of each bit.
 _SIGHTED = {
-    Has.SK: ("sk", "sk_hash"),
+    Has.SK: ("sk", "sock_hash"),
     Has.LEN: ("len",),
     Has.ETHERTYPE: ("ethertype",),
     Has.ADDRESSES: ("family", "protocol", "saddr", "daddr"),
@@ -139,26 +151,58 @@ _SIGHTED = {
 }
 
 
-def _join_sightings(fields: Fields) -> Fields:
-    """The calls alone, with what sightings say of them filled in."""
-    is_sighting = fields["kind"] == Kind.SIGHTING
-    if not is_sighting.any():
-        return fields
-    sightings = {name: values[is_sighting] for name, values in fields.items()}
-    calls = {name: values[~is_sighting] for name, values in fields.items()}
-    if not calls["count"].size:
+def _join(fields: Fields) -> Fields:
+    """The calls alone, with what later records say of their clones filled in."""
+    kind = fields["kind"]
+    is_call = np.isin(kind, _CALLS)
+    calls = fields
+    if not is_call.all():
+        calls = {name: values[is_call] for name, values in fields.items()}
+    count = calls["count"].size
+    calls["fate"] = np.zeros(count, "u1")
+    calls["life"] = np.zeros(count, "f8")
+    if count in (0, len(kind)):
         return calls
     order = np.argsort(calls["count"], kind="stable")
-    place = np.searchsorted(calls["count"], sightings["count"], sorter=order)
-    at = order[np.minimum(place, len(order) - 1)]
-    # The call's own record may have been lost.
-    found = calls["count"][at] == sightings["count"]
+
+    def rows(chosen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], Fields]:
+        later = {name: values[chosen] for name, values in fields.items()}
+        place = np.searchsorted(calls["count"], later["count"], sorter=order)
+        at = order[np.minimum(place, count - 1)]
+        # The call's own record may have been lost.
+        found = calls["count"][at] == later["count"]
+        return at[found], {name: values[found] for name, values in later.items()}
+
+    _fill_sighted(calls, *rows(kind == Kind.SIGHTING))
+    _fill_ends(calls, *rows(kind >= Kind.CONSUMED))
+    return calls
+
+
+def _fill_reused(calls: Fields) -> None:
+    """What has no end but whose address was another clone's later was freed."""
+    made = (calls["present"] & Has.CLONE) != 0
+    again = pd.Series(calls["clone"]).duplicated(keep="last").to_numpy()
+    calls["fate"][made & again & (calls["fate"] == 0)] = Kind.FREED
+
+
+def _fill_sighted(calls: Fields, at: npt.NDArray[np.intp], sightings: Fields) -> None:
+    headers = (sightings["present"] & Has.ADDRESSES) != 0
+    calls["present"][at[headers]] &= ~np.uint32(Has.SOCKET_ADDRESSES)
     for bit, names in _SIGHTED.items():
-        said = found & ((sightings["present"] & bit) != 0)
+        said = (sightings["present"] & bit) != 0
         for name in names:
             calls[name][at[said]] = sightings[name][said]
-    calls["present"][at[found]] |= sightings["present"][found]
-    return calls
+    calls["present"][at] |= sightings["present"]
+
+
+def _fill_ends(calls: Fields, at: npt.NDArray[np.intp], ends: Fields) -> None:
+    calls["fate"][at] = ends["kind"]
+    calls["drop_reason"][at] = ends["drop_reason"]
+    calls["present"][at] |= ends["present"]
+    # The first half of a pair is freed after the second, which is then not known.
+    known = (ends["kind"] != Kind.FREED) | (calls["path"][at] != Path.FAST)
+    life = (ends["ts"] - calls["ts"][at]).astype("i8") / 1e9
+    calls["life"][at] = np.where(known, life, 0)
 
 
 def _derive(fields: Fields) -> None:
@@ -171,12 +215,14 @@ def _derive(fields: Fields) -> None:
     again = fields["again"] != 0
     fields["detail"] = flags & (_SYN | _FIN) | (payload > 0) << 2 | again << 3
     known = fields["present"] & (Has.TCP | Has.TCP_CB) == Has.TCP | Has.TCP_CB
-    _mark(fields, Has.DETAIL, known)
-    _mark(fields, Has.CONTEXT, fields["context"] != 0)
-
-
-def _mark(fields: Fields, bit: Has, there: npt.NDArray[np.bool_]) -> None:
-    fields["present"] |= np.where(there, np.uint32(bit), np.uint32(0))
+    fields["present"] |= np.where(known, np.uint32(Has.DETAIL), np.uint32(0))
+    # Numbers of calls that the kernel could not count: see number_by_time().
+    by_time = fields["origin"] >= np.uint64(1 << 50)
+    fields["present"][by_time] &= ~np.uint32(Has.ORIGIN)
+    # Of three bits, one number: see _ADDRESS_SOURCES.
+    present = fields["present"]
+    source = (present & Has.ADDRESSES) >> 6 | (present & _OF_SOCKET) >> 15
+    fields["address_source"] = source.astype("u1")
 
 
 def _sockets(payload: bytes) -> npt.NDArray[Any]:
@@ -189,7 +235,7 @@ def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
     """What is known of each event's socket: its owner, inode and cookie."""
     count = len(sockets)
     address = np.concatenate([sockets["sk"], fields["sk"]])
-    hashes = np.concatenate([sockets["sk_hash"], fields["sk_hash"]])
+    hashes = np.concatenate([sockets["sock_hash"], fields["sock_hash"]])
     codes = _codes_of_pairs(_codes(address), _codes(hashes))
     place = np.full(codes.max(initial=0) + 1, count)
     place[codes[:count]] = np.arange(count)
@@ -197,14 +243,13 @@ def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
     known = np.concatenate([sockets, np.zeros(1, SOCKET)])
     has_sk = (fields["present"] & Has.SK) != 0
     mine = known[np.where(has_sk, place[codes[count:]], count)]
-    for name, member, bit in (
-        ("owner_pid", "pid", Has.OWNER),
-        ("sk_inode", "inode", Has.INODE),
-        ("sk_cookie", "cookie", Has.COOKIE),
+    for name, member in (
+        ("owner_pid", "pid"),
+        ("owner_comm", "comm"),
+        ("sk_inode", "inode"),
+        ("sk_cookie", "cookie"),
     ):
-        fields[name] = mine[member]
-        _mark(fields, bit, fields[name] != 0)
-    fields["owner_comm"] = np.ascontiguousarray(mine["comm"])
+        fields[name] = np.ascontiguousarray(mine[member])
 
 
 def _in_order(fields: Fields) -> Fields:
@@ -216,38 +261,58 @@ def _in_order(fields: Fields) -> Fields:
 
 
 def _frame(
-    fields: Fields, functions: dict[str, str], began: int, offset: int
+    columns: Sequence[Column], fields: Fields, names: Names, began: int, offset: int
 ) -> pd.DataFrame:
-    present = fields["present"]
-    made = _Maker(fields, functions)
-    columns: dict[str, Any] = {
+    made = _Maker(fields, names)
+    values: dict[str, Any] = {
         "time": (fields["ts"].astype("i8") + offset).view("M8[ns]"),
         "t": (fields["ts"].astype("i8") - began) / 1e9,
     }
-    for column in COLUMNS[len(columns) :]:
-        absent = (present & column.has) == 0 if column.has else None
+    for column in columns[len(values) :]:
+        absent = _absent(column, fields)
         if column.dtype == "category":
-            columns[column.name] = made.categories(column, absent)
-        elif absent is None:
-            columns[column.name] = fields[column.field].astype(column.dtype, copy=False)
+            values[column.name] = made.categories(column, absent)
+            continue
+        of_column = np.ascontiguousarray(fields[column.field])
+        if absent is None:
+            values[column.name] = of_column.astype(column.dtype, copy=False)
         else:
-            values = np.ascontiguousarray(fields[column.field])
-            columns[column.name] = pd.arrays.IntegerArray(values, absent)
-    return pd.DataFrame(columns, copy=False)
+            is_float = column.dtype == "Float64"
+            nullable = pd.arrays.FloatingArray if is_float else pd.arrays.IntegerArray
+            values[column.name] = nullable(of_column, absent)
+    return pd.DataFrame(values, copy=False)
+
+
+def _absent(column: Column, fields: Fields) -> npt.NDArray[np.bool_] | None:
+    if column.has is None:
+        return None
+    has = column.has
+    seen = fields[has] if isinstance(has, str) else fields["present"] & has
+    return np.equal(seen, 0)
 
 
 class _Maker:
     """Makes categoricals: codes by hashing integers, text only for what is distinct."""
 
-    def __init__(self, fields: Fields, functions: dict[str, str]) -> None:
+    def __init__(self, fields: Fields, names: Names) -> None:
         self._fields = fields
-        self._functions = functions
+        self._names = names
+        # Of two members: this one, and the caller.
+        self._text_by_caller: dict[str, tuple[str, Callable[[int, int], str]]] = {
+            "stack": ("stack", names.folded),
+            "reason": (
+                "kind",
+                lambda kind, caller: _reason(kind, names.function(caller)),
+            ),
+        }
         self._text: dict[str, Callable[[Any], str]] = {
             "comm": _name,
             "owner_comm": _name,
             "dev": _name,
-            "caller": lambda address: printable(self._function(address)),
-            "reason": lambda address: printable(reason_of(self._function(address))),
+            "caller": names.function,
+            "fate": lambda number: Kind(number).name.lower() if number else "",
+            "drop_reason": names.drop_reason,
+            "address_source": _ADDRESS_SOURCES.__getitem__,
             "detail": _detail,
             "context": lambda number: Context(number).name.lower() if number else "",
             "ethertype": lambda number: ETHERTYPES.get(number, f"0x{number:04x}"),
@@ -255,18 +320,17 @@ class _Maker:
             "family": lambda number: FAMILIES.get(number, str(number)),
             "tcp_flags": _flags,
             "scope": lambda number: Scope(number).name.lower(),
-            "kind": lambda number: Kind(number).name.lower(),
+            "kind": lambda number: Kind(number).name.lower().replace("_", " "),
             "path": lambda number: Path(number).name.lower() if number else "",
         }
-
-    def _function(self, address: int) -> str:
-        return self._functions.get(f"{address:#x}", f"{address:#x}")
 
     def categories(
         self, column: Column, absent: npt.NDArray[np.bool_] | None
     ) -> pd.Categorical:
         field, text = column.field, self._text.get(column.name)
-        if text is None:
+        if column.name in self._text_by_caller:
+            codes, texts = self._by_caller(column.name)
+        elif text is None:
             codes, firsts = _factorize_address(self._fields, field)
             texts = [self._address(field, i) for i in firsts]
         elif self._fields[field].dtype.kind == "V":
@@ -278,6 +342,13 @@ class _Maker:
         if absent is not None:
             codes = np.where(absent, -1, codes)
         return _categorical(codes, texts, _FIXED.get(column.name))
+
+    def _by_caller(self, name: str) -> tuple[npt.NDArray[Any], list[str]]:
+        field, text = self._text_by_caller[name]
+        values, caller = self._fields[field], self._fields["caller"]
+        codes = _codes_of_pairs(_codes(caller), _codes(values))
+        firsts = _firsts(codes)
+        return codes, [text(int(values[i]), int(caller[i])) for i in firsts]
 
     def _address(self, field: str, i: int) -> str:
         packed = self._fields[field][i].tobytes()
@@ -357,11 +428,19 @@ PROTOCOLS = {
     "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp", 136: "udplite",
 }  # fmt: skip
 
+_OF_SOCKET = Has.SOCKET_ADDRESSES | Has.COMPANION
+# By what is known: 1 any addresses, 2 they are a socket's, 4 the companion's.
+_ADDRESS_SOURCES = (
+    *("none", "headers", "none", "socket", "none", "headers", "none", "companion"),
+)
+
 _FIXED: dict[str, Sequence[str]] = {
     "context": [context.name.lower() for context in Context],
     "scope": [scope.name.lower() for scope in reversed(Scope)],
-    "kind": ["clone", "failed"],
+    "kind": ["clone", "failed", "copy", "copy failed"],
     "path": ["fast", "slab"],
+    "fate": ["consumed", "dropped", "freed"],
+    "address_source": ["headers", "socket", "companion", "none"],
     "family": list(FAMILIES.values()),
 }
 
@@ -380,6 +459,11 @@ def _detail(code: int) -> str:
     said = [w for bit, w in ((_SYN, "SYN"), (4, "data"), (_FIN, "FIN")) if code & bit]
     what = "+".join(said) or "nothing new"
     return f"{what} again" if code & 8 else what
+
+
+def _reason(kind: int, caller: str) -> str:
+    is_copy = kind in (Kind.COPY, Kind.COPY_FAILED)
+    return printable(copy_reason_of(caller) if is_copy else reason_of(caller))
 
 
 def _flags(byte: int) -> str:

@@ -35,6 +35,11 @@ class Kind(IntEnum):
     CLONE = 1
     FAILED = 2
     SIGHTING = 3
+    COPY = 4
+    COPY_FAILED = 5
+    CONSUMED = 6
+    DROPPED = 7
+    FREED = 8
 
 
 class Path(IntEnum):
@@ -80,14 +85,15 @@ class Has(IntFlag):
     DEV = 1 << 10
     COUNT = 1 << 11
     TCP_CB = 1 << 12
-    CONTEXT = 1 << 24
-    DETAIL = 1 << 25
-    OWNER = 1 << 26
-    INODE = 1 << 27
-    COOKIE = 1 << 28
+    ORIGIN = 1 << 13
+    STACK = 1 << 14
+    DROP_REASON = 1 << 15
+    SOCKET_ADDRESSES = 1 << 16
+    COMPANION = 1 << 17
+    DETAIL = 1 << 24
 
 
-DERIVED = Has.CONTEXT
+DERIVED = Has.DETAIL
 """The first bit that is not of the record."""
 
 RECORD = np.dtype(
@@ -98,6 +104,7 @@ RECORD = np.dtype(
         ("clone", "<u8"),
         ("sk", "<u8"),
         ("caller", "<u8"),
+        ("origin", "<u8"),
         ("saddr", "V16"),
         ("daddr", "V16"),
         ("comm", "V16"),
@@ -111,7 +118,9 @@ RECORD = np.dtype(
         ("netns", "<u4"),
         ("seq", "<u4"),
         ("end_seq", "<u4"),
-        ("sk_hash", "<u4"),
+        ("sock_hash", "<u4"),
+        ("stack", "<u4"),
+        ("drop_reason", "<u4"),
         ("cpu", "<u2"),
         ("ethertype", "<u2"),
         ("sport", "<u2"),
@@ -126,12 +135,12 @@ RECORD = np.dtype(
         ("again", "u1"),
     ]
 )
-"""``struct skb_event``, 168 bytes."""
+"""``struct skb_event``, 184 bytes."""
 
 SOCKET = np.dtype(
     [
         ("sk", "<u8"),
-        ("sk_hash", "<u4"),
+        ("sock_hash", "<u4"),
         ("pad", "V4"),
         ("cookie", "<u8"),
         ("cgroup", "<u8"),
@@ -159,17 +168,22 @@ class Column:
     field
         What it is made from: the record's member, or one that is derived from several.
     has
-        The bit that says whether the member was seen; None for what is always there.
+        The bit that says whether the member was seen, or a member that is 0 if it was
+        not; None for what is always there.
+    option
+        What has to be asked for, or the DataFrame has no such column: the name of a
+        member of `Config`. Empty for nothing.
     """
 
     name: str
     dtype: Literal[
         "datetime64[ns]", "float64", "uint32", "uint16",
-        "category", "UInt64", "UInt32", "UInt16",
+        "category", "UInt64", "UInt32", "UInt16", "Float64",
     ]  # fmt: skip
     text: str
     field: str
-    has: Has | None = None
+    has: Has | str | None = None
+    option: str = ""
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -199,10 +213,14 @@ COLUMNS: tuple[Column, ...] = (
         "`syscall`: the running task's own work; `softirq` or `hardirq`: it was only "
         "interrupted; `kthread`: a thread of the kernel's.",
         "context",
-        Has.CONTEXT,
+        "context",
     ),
     Column(
-        "kind", "category", "`clone`, or `failed` if skb_clone() gave NULL.", "kind"
+        "kind",
+        "category",
+        "`clone`, or `failed` if skb_clone() gave NULL; with `--also copy` also `copy` "
+        "and `copy failed`.",
+        "kind",
     ),
     Column(
         "path",
@@ -237,11 +255,37 @@ COLUMNS: tuple[Column, ...] = (
         "UInt32",
         "Process whose socket it belongs to: that used it last, or has it open.",
         "owner_pid",
-        Has.OWNER,
+        "owner_pid",
     ),
-    Column("owner_comm", "category", "Its name.", "owner_comm", Has.OWNER),
+    Column("owner_comm", "category", "Its name.", "owner_comm", "owner_pid"),
     Column("parent", "UInt64", "Address of the skb cloned.", "parent", Has.PARENT),
+    Column(
+        "origin",
+        "UInt64",
+        "`count` of the call that first saw the parent: it made it, or cloned it.",
+        "origin",
+        Has.ORIGIN,
+    ),
     Column("clone", "UInt64", "Address of the clone.", "clone", Has.CLONE),
+    Column(
+        "fate",
+        "category",
+        "How the clone ended: `consumed`, `dropped`, or `freed` (nobody says how).",
+        "fate",
+        "fate",
+        "follow",
+    ),
+    Column(
+        "drop_reason",
+        "category",
+        "Why it was dropped, in the kernel's words (Linux 5.17).",
+        "drop_reason",
+        Has.DROP_REASON,
+        "follow",
+    ),
+    Column(
+        "life", "Float64", "How long it lived, in seconds.", "life", "life", "follow"
+    ),
     Column("len", "UInt32", "Length of the packet in bytes.", "len", Has.LEN),
     Column(
         "ethertype",
@@ -263,6 +307,13 @@ COLUMNS: tuple[Column, ...] = (
     Column("daddr", "category", "Destination address.", "daddr", Has.ADDRESSES),
     Column("dport", "UInt16", "Destination port.", "dport", Has.PORTS),
     Column(
+        "address_source",
+        "category",
+        "What tells them: the packet's `headers`, or for want of these its `socket`, "
+        "or the socket that the `companion` probe saw sending it; or `none`.",
+        "address_source",
+    ),
+    Column(
         "tcp_flags",
         "category",
         "TCP flags, as `SYN` or `PSH|ACK`.",
@@ -277,23 +328,31 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("sk", "UInt64", "Address of the packet's socket.", "sk", Has.SK),
     Column(
-        "sk_inode", "UInt32", "Its inode, as in `/proc/PID/fd`.", "sk_inode", Has.INODE
+        "sk_inode", "UInt32", "Its inode, as in `/proc/PID/fd`.", "sk_inode", "sk_inode"
     ),
     Column(
         "sk_cookie",
         "UInt64",
         "Its cookie, as `ss -e` shows it.",
         "sk_cookie",
-        Has.COOKIE,
+        "sk_cookie",
+    ),
+    Column(
+        "stack",
+        "category",
+        "The kernel's functions from the outermost to the caller, with `;` between.",
+        "stack",
+        Has.STACK,
+        "stacks",
     ),
 )
-"""Every column, in order. At most 160 bytes a row together."""
+"""Every column, in order. At most 170 bytes a row together."""
 
 
 def markdown_table() -> str:
     """The columns as a Markdown table: README's."""
     lines = ["| column | dtype | meaning |", "| --- | --- | --- |"]
     for column in COLUMNS:
-        absent = " Absent where the probe cannot see it." if column.has else ""
-        lines.append(f"| `{column.name}` | {column.dtype} | {column.text}{absent} |")
+        option = f" With `--{column.option}`." if column.option else ""
+        lines.append(f"| `{column.name}` | {column.dtype} | {column.text}{option} |")
     return "\n".join(lines) + "\n"

@@ -17,6 +17,7 @@ import pandas as pd
 from . import accessor as accessor  # registers df.skb
 from .config import SCOPES
 from .errors import BusyError, OptionError, StreamError, TruncatedWarning
+from .names import Names
 from .records import events_frame
 from .views import TraceView
 from .wire import MAGIC, Frame, Reader
@@ -210,7 +211,7 @@ class Trace:
             "scope": self.selection.effective_scope,
             "filters": self.selection.filters,
             "others": {str(k): int(v) for k, v in outside.items() if v},
-            "captured": len(self._all),
+            "captured": int(self._all["kind"].isin(["clone", "failed"]).sum()),
             "calls": stats.get("calls"),
             "emitted": stats["calls"] - stats["lost"] - stats["limited"]
             if known
@@ -221,6 +222,15 @@ class Trace:
             "sightings_lost": stats.get("sightings_lost"),
             "tasks_lost": stats.get("tasks_lost"),
             "missed": stats.get("missed"),
+            "copies": stats.get("copies"),
+            "copies_lost": stats.get("copies_lost"),
+            "ends_lost": stats.get("ends_lost"),
+            "untracked": stats.get("untracked"),
+            "stacks_missing": stats["stacks_collided"] + stats["stacks_failed"]
+            if known
+            else None,
+            "sent": self._sent(stats) if known else None,
+            "skb_size": hello.get("skb_size"),
             "max_events": hello.get("max_events"),
             "max_seconds": hello.get("max_seconds"),
             "duration": (stats["ended"] - stats["began"]) / 1e9 if known else None,
@@ -228,15 +238,31 @@ class Trace:
             "ended": self._control(FrameKind.END).get("why", "truncated"),
         }
 
+    def _sent(self, stats: dict[str, int]) -> int | None:
+        """Packets that the scope's tasks handed to devices; of one process: unknown."""
+        if self.selection.filters:
+            return None
+        within = SCOPES[: SCOPES.index(self.selection.effective_scope) + 1]
+        counters = {
+            "cell": "sent_cell",
+            "notebook": "sent_notebook",
+            "all": "sent_other",
+        }
+        return sum(stats[counters[scope]] for scope in within)
+
     @functools.cached_property
     def _all(self) -> pd.DataFrame:
         hello, ready = self._control(FrameKind.HELLO), self._control(FrameKind.READY)
-        payloads = [f.payload for f in self.frames if f.kind is FrameKind.EVENTS]
+        payloads = self._payloads(FrameKind.EVENTS)
         if payloads and not (hello and ready):
             raise StreamError("events before a HELLO and a READY")
-        functions = self._control(FrameKind.SYMBOLS).get("functions", {})
-        sockets = [f.payload for f in self.frames if f.kind is FrameKind.SOCKETS]
-        return events_frame(payloads, hello, ready, functions, b"".join(sockets))
+        stacks = self._payloads(FrameKind.STACKS)
+        names = Names.of(self._control(FrameKind.SYMBOLS), stacks)
+        sockets = b"".join(self._payloads(FrameKind.SOCKETS))
+        return events_frame(payloads, hello, ready, names, sockets)
+
+    def _payloads(self, kind: FrameKind) -> list[bytes]:
+        return [frame.payload for frame in self.frames if frame.kind is kind]
 
 
 def load(path: str | FilePath) -> Trace:

@@ -24,8 +24,9 @@ def printable(text: object, width: int = 1000) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun: ``1 clone``, ``1,234 clones``, ``2 processes``."""
+    """A number with its noun: ``1 clone``, ``1,234 clones``, ``2 copies``."""
     plural = noun + ("es" if noun.endswith("s") else "s")
+    plural = noun[:-1] + "ies" if noun.endswith("y") else plural
     return f"{number:,} {noun if number == 1 else plural}"
 
 

@@ -56,9 +56,10 @@ def _phrases(df: pd.DataFrame) -> list[str]:
 
 def _calls(facts: Facts) -> str:
     failed = f" and {counted(facts.failures, 'failed call')}" if facts.failures else ""
+    copied = f" and {counted(facts.copied, 'copy')}" if facts.copied else ""
     time = "unknown time" if facts.duration is None else duration(facts.duration)
     processes = counted(facts.processes, "process")
-    return f"{counted(facts.clones, 'clone')}{failed} in {time} by {processes}"
+    return f"{counted(facts.clones, 'clone')}{failed}{copied} in {time} by {processes}"
 
 
 def _filters(facts: Facts) -> str:
@@ -127,6 +128,21 @@ def _missed(facts: Facts) -> str:
     return f"WARNING: {missed:,} missed: too many calls under way" if missed else ""
 
 
+def _more_lost(facts: Facts) -> str:
+    lost = {
+        "copy": facts.copies_lost,
+        "clone's end": facts.ends_lost,
+        "stack": facts.stacks_missing,
+    }
+    said = [counted(number, name) for name, number in lost.items() if number]
+    return f"WARNING: lost {', '.join(said)}" if said else ""
+
+
+def _untracked(facts: Facts) -> str:
+    number = facts.untracked
+    return f"WARNING: {counted(number, 'packet')} not followed" if number else ""
+
+
 def _tasks(facts: Facts) -> str:
     lost = facts.tasks_lost
     return f"WARNING: scope unknown of {counted(lost, 'new task')}" if lost else ""
@@ -153,6 +169,8 @@ _PHRASES: tuple[Callable[[Facts], str], ...] = (
     _failed,
     _sightings,
     _missed,
+    _more_lost,
+    _untracked,
     _tasks,
     _others,
 )
@@ -165,6 +183,7 @@ _CELLS: dict[str, Callable[[Any], str]] = {
     "pid": str,
     "clones": "{:,}".format,
     "failed": "{:,}".format,
+    "copies": "{:,}".format,
     "fast": "{:,}".format,
     "slab": "{:,}".format,
     "bytes": lambda n: "" if pd.isna(n) else si(n, "B"),
@@ -189,8 +208,8 @@ def _event_lines(df: pd.DataFrame) -> list[str]:
         *(numbers.fillna("-"), shown["kind"]),
         strict=True,
     ):
-        failed = " failed" if kind == "failed" else ""
-        lines.append(f"{t:<12.6f} {printable(comm):<16} {pid:<8} {number}{failed}")
+        what = "" if kind == "clone" else f" {kind}"
+        lines.append(f"{t:<12.6f} {printable(comm):<16} {pid:<8} {number}{what}")
     more = len(df) - len(shown)
     return [*lines, f"... {more:,} more"] if more else lines
 
@@ -246,6 +265,8 @@ def _reason_rows(df: pd.DataFrame) -> list[tuple[str, str, str]]:
 def _cells(table: pd.DataFrame) -> list[list[str]]:
     """The titles and then the first rows of the table of processes, as text."""
     known = {name: cell for name, cell in _CELLS.items() if name in table}
+    if not table.get("copies", pd.Series(0)).any():
+        known.pop("copies", None)  # nobody asked for them
     columns = [map(cell, table[name].head(_MAX_ROWS)) for name, cell in known.items()]
     return [list(known), *map(list, zip(*columns, strict=True))]
 

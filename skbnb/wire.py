@@ -3,8 +3,8 @@
 
 A stream is `MAGIC` and then frames; a trace is one run of frames from HELLO to END. A
 frame is eight bytes, ``<II`` kind and payload length, and the payload: packed records
-for EVENTS and SOCKETS, UTF-8 JSON for all others. Standard library only, and Python
-3.8: the agent shares this module.
+for EVENTS, SOCKETS and STACKS, UTF-8 JSON for all others. Standard library only, and
+Python 3.8: the agent shares this module.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from .errors import StreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "ABI",
@@ -33,6 +33,8 @@ __all__ = [
     "Reader",
     "control",
     "pack_header",
+    "pack_stack",
+    "unpack_stacks",
 ]
 
 # As PNG's: a byte that is no text, a line ending that text mode would change, a
@@ -41,11 +43,11 @@ MAGIC = b"\x89SKBT\r\n\x01"
 HEADER = struct.Struct("<II")
 # SKB_EVENT_ABI and the sizes of struct skb_event and struct skb_socket of
 # bpf/skb_event.h.
-ABI = 2
-RECORD_SIZE = 168
+ABI = 3
+RECORD_SIZE = 184
 SOCKET_SIZE = 56
-MAX_EVENTS = 4 << 20
-MAX_CONTROL = 1 << 20
+MAX_EVENTS = 4 << 20  # of any frame of packed records
+MAX_CONTROL = 4 << 20
 
 
 class Kind(IntEnum):
@@ -55,11 +57,12 @@ class Kind(IntEnum):
     READY = 2
     EVENTS = 3
     SOCKETS = 4
-    SYMBOLS = 5
-    STATS = 6
-    LOG = 7
-    ERROR = 8
-    END = 9
+    STACKS = 5
+    SYMBOLS = 6
+    STATS = 8
+    LOG = 9
+    ERROR = 10
+    END = 11
 
 
 _OPTIONAL_INT = (int, type(None))
@@ -80,6 +83,10 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "buffer": str,  # "ring" or "perf"
         "buffer_why": str,  # why not the better one; empty for none
         "layout": str,  # struct members from "btf" or "headers"
+        "skb_size": _OPTIONAL_INT,  # bytes allocated for each struct sk_buff
+        "stacks": bool,  # what was asked for
+        "also": str,
+        "follow": bool,
         "ring_mib": int,
         "max_events": _OPTIONAL_INT,
         "max_seconds": _OPTIONAL_NUMBER,
@@ -87,7 +94,11 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "realtime": int,
     },
     Kind.READY: {"ts": int, "base": int},  # when; calls counted before
-    Kind.SYMBOLS: {"functions": dict},  # address in hex -> name
+    Kind.SYMBOLS: {
+        "functions": dict,  # address in hex -> name
+        "modules": dict,  # address in hex -> module, where it is in one
+        "drop_reasons": dict,  # number -> name
+    },
     Kind.STATS: {
         "calls": int,
         "lost": int,
@@ -97,6 +108,15 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "sightings_lost": int,
         "tasks_lost": int,
         "missed": int,  # calls whose return the kernel did not report
+        "copies": int,
+        "copies_lost": int,
+        "ends_lost": int,
+        "untracked": int,
+        "stacks_collided": int,
+        "stacks_failed": int,
+        "sent_other": int,
+        "sent_notebook": int,
+        "sent_cell": int,
         "began": int,  # ns, monotonic
         "ended": int,
         "monotonic": int,
@@ -146,7 +166,9 @@ class Frame(NamedTuple):
 
 
 def _is_a(kind: type | tuple[type, ...], value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool):
+        return kind is bool
+    if not isinstance(value, kind):
         return False
     if isinstance(value, dict):
         return all(isinstance(text, str) for text in value.values())
@@ -156,6 +178,31 @@ def _is_a(kind: type | tuple[type, ...], value: object) -> bool:
 def pack_header(kind: Kind, length: int) -> bytes:
     """The eight bytes before a payload."""
     return HEADER.pack(kind, length)
+
+
+def pack_stack(number: int, addresses: Sequence[int]) -> bytes:
+    """One stack of a STACKS frame: its id, and its addresses, innermost first."""
+    depth = len(addresses)
+    return struct.pack(f"<II{depth}Q", number, depth, *addresses)
+
+
+def unpack_stacks(payload: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """The stacks of a STACKS frame, as `pack_stack` took them.
+
+    Raises
+    ------
+    StreamError
+        It holds no whole number of them.
+    """
+    at = 0
+    try:
+        while at < len(payload):
+            number, depth = struct.unpack_from("<II", payload, at)
+            addresses = struct.unpack_from(f"<{depth}Q", payload, at + 8)
+            yield number, addresses
+            at += 8 + 8 * depth
+    except struct.error:
+        raise StreamError("a STACKS frame that ends inside a stack") from None
 
 
 def control(kind: Kind, **fields: object) -> Frame:
@@ -234,6 +281,6 @@ def _checked(kind: int, length: int) -> tuple[Kind, int]:
         known = Kind(kind)
     except ValueError:
         raise StreamError(f"a frame of unknown kind {kind}") from None
-    if length > (MAX_EVENTS if known in (Kind.EVENTS, Kind.SOCKETS) else MAX_CONTROL):
+    if length > (MAX_CONTROL if known in FIELDS else MAX_EVENTS):
         raise StreamError(f"a {known.name} frame of {length} bytes")
     return known, length

@@ -20,7 +20,7 @@ from skbnb.wire import ABI, MAGIC, RECORD_SIZE, Frame, Kind, control
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from records import EVENTS_PAYLOAD, hello, stats  # type: ignore[import-not-found]
+from records import EVENTS_PAYLOAD, hello, stats, symbols  # type: ignore[import-not-found]
 
 STRIDE = RECORD_SIZE + 8
 
@@ -44,7 +44,7 @@ def begin(abi: int = ABI) -> None:
 
 def finish(**counts: int) -> None:
     send(
-        control(Kind.SYMBOLS, functions={}),
+        control(Kind.SYMBOLS, **symbols(functions={})),
         control(Kind.STATS, **stats(**counts)),
         control(Kind.END, why="stop"),
     )

@@ -12,16 +12,18 @@ STRIDE = RECORD_SIZE + 8
 
 # struct skb_event, as struct sees it: the standard library alone reads and writes it
 # here, so that these records do not rest on the numpy dtype that they test.
-_RECORD = struct.Struct("<6Q16s16s16s16s10I4H8B")
+_RECORD = struct.Struct("<7Q16s16s16s16s12I4H8B")
 MEMBERS = (
-    "ts", "count", "parent", "clone", "sk", "caller", "saddr", "daddr", "comm", "dev",
+    "ts", "count", "parent", "clone", "sk", "caller", "origin",
+    "saddr", "daddr", "comm", "dev",
     "present", "pid", "tid", "uid", "len", "ifindex", "netns", "seq", "end_seq",
-    "sk_hash",
+    "sock_hash", "stack", "drop_reason",
     "cpu", "ethertype", "sport", "dport",
     "kind", "path", "scope", "family", "protocol", "tcp_flags", "context", "again",
 )  # fmt: skip
 
-EVERYTHING = (1 << 13) - 1
+# All that a clone's record can say; it was not dropped yet.
+EVERYTHING = (1 << 15) - 1
 
 CURL = {
     "ts": 2_000,
@@ -30,6 +32,7 @@ CURL = {
     "clone": 0xFFFF8880000010E0,
     "sk": 0xFFFF888000002000,
     "caller": 0xFFFFFFFF81000010,
+    "origin": 1,
     "saddr": bytes([127, 0, 0, 1]),
     "daddr": bytes([127, 0, 0, 2]),
     "comm": b"curl",
@@ -43,7 +46,9 @@ CURL = {
     "netns": 4026531840,
     "seq": 0xFFFFFFFE,
     "end_seq": 0xFFFFFFFF,
-    "sk_hash": 0xABCD,
+    "sock_hash": 0xABCD,
+    "stack": 5,
+    "drop_reason": 0,
     "cpu": 1,
     "ethertype": 0x0800,
     "sport": 40000,
@@ -78,7 +83,7 @@ def socket(**changes: Any) -> bytes:
     """What is known of curl's socket, with these members changed."""
     values: dict[str, Any] = {
         "sk": CURL["sk"],
-        "sk_hash": CURL["sk_hash"],
+        "sock_hash": CURL["sock_hash"],
         "cookie": 77,
         "cgroup": 1,
         "inode": 4711,
@@ -109,6 +114,10 @@ def hello(**changes: Any) -> dict[str, Any]:
         "buffer": "ring",
         "buffer_why": "",
         "layout": "btf",
+        "skb_size": 256,
+        "stacks": False,
+        "also": "nothing",
+        "follow": False,
         "ring_mib": 32,
         "max_events": None,
         "max_seconds": None,
@@ -129,10 +138,29 @@ def stats(**changes: Any) -> dict[str, Any]:
         "sightings_lost": 0,
         "tasks_lost": 0,
         "missed": 0,
+        "copies": 0,
+        "copies_lost": 0,
+        "ends_lost": 0,
+        "untracked": 0,
+        "stacks_collided": 0,
+        "stacks_failed": 0,
+        "sent_other": 5,
+        "sent_notebook": 2,
+        "sent_cell": 3,
         "began": 1_000,
         "ended": 1_000_001_000,
         "monotonic": 1_000,
         "realtime": 1_700_000_000_000_001_000,
+    }
+    return {**fields, **changes}
+
+
+def symbols(**changes: Any) -> dict[str, Any]:
+    """The fields of a SYMBOLS."""
+    fields: dict[str, Any] = {
+        "functions": {"0xffffffff81000010": "__tcp_transmit_skb"},
+        "modules": {},
+        "drop_reasons": {},
     }
     return {**fields, **changes}
 
@@ -144,7 +172,7 @@ def frames(*records: bytes, **counts: Any) -> list[Frame]:
         control(Kind.READY, ts=1_000, base=0),
         *(Frame(Kind.EVENTS, r) for r in records),
         Frame(Kind.SOCKETS, socket()),
-        control(Kind.SYMBOLS, functions={"0xffffffff81000010": "__tcp_transmit_skb"}),
+        control(Kind.SYMBOLS, **symbols()),
         control(Kind.STATS, **stats(**{"calls": len(records), **counts})),
         control(Kind.END, why="stop"),
     ]

@@ -16,15 +16,16 @@ import signal
 import sys
 import time
 import traceback
-from typing import NamedTuple
+from itertools import chain
+from typing import Iterable, NamedTuple
 
 from .. import __version__
 from ..config import MAX_LINE, Config, parse_request
 from ..errors import CODES, ProbeError, RequestError, SkbnbError, code_of
-from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header
-from . import lockdown, messages
+from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header, pack_stack
+from . import layout, lockdown, messages
 from .probes import PROBES, Probe, candidates
-from .program import Program, clock
+from .program import Program, clock, skb_size
 
 # The reader is woken when an eighth of the ring is full, and this often anyway.
 TICK_SECONDS = 0.1
@@ -123,8 +124,11 @@ class Agent:
                 return
 
     def _program(self, probe: Probe, config: Config) -> Program:
+        # Two stay loaded: they are large, and the first is the one that is mostly used.
         key = Program.key(probe, config)
         if key not in self._programs:
+            while len(self._programs) > 1:
+                self._programs.popitem()[1].close()
             self._programs[key] = Program(probe, config, read_source)
         return self._programs[key]
 
@@ -169,6 +173,10 @@ class Agent:
             buffer=program.buffer.name,
             buffer_why=program.buffer.why,
             layout=program.layout.name,
+            skb_size=skb_size(),
+            stacks=config.stacks,
+            also=config.also,
+            follow=config.follow,
             ring_mib=config.ring_mib,
             max_events=config.max_events,
             max_seconds=config.max_seconds,
@@ -195,10 +203,14 @@ class Agent:
         counts = {name: after[name] - trace.before[name] for name in after}
         # A call under way while the probe is attached or detached may be half seen.
         missed = max(0, counts.pop("entered") - counts.pop("returned"))
-        sockets = trace.program.sockets()
-        self._write(pack_header(Kind.SOCKETS, len(sockets)))
-        self._write(sockets)
-        self._send(Kind.SYMBOLS, functions=trace.program.functions())
+        self._send_packed(Kind.SOCKETS, trace.program.sockets())
+        stacks = trace.program.stacks()
+        self._send_packed(Kind.STACKS, map(pack_stack, stacks, stacks.values()))
+        functions, modules = trace.program.functions(chain(*stacks.values()))
+        reasons = layout.drop_reasons() if trace.config.follow else {}
+        self._send(
+            Kind.SYMBOLS, functions=functions, modules=modules, drop_reasons=reasons
+        )
         self._send(
             Kind.STATS,
             **counts,
@@ -218,6 +230,16 @@ class Agent:
     def _send_events(self, block: memoryview) -> None:
         self._write(pack_header(Kind.EVENTS, len(block)))
         self._write(block)
+
+    def _send_packed(self, kind: Kind, pieces: Iterable[bytes]) -> None:
+        payload = b""
+        for piece in pieces:
+            if len(payload) + len(piece) > MAX_EVENTS:
+                self._write(pack_header(kind, len(payload)) + payload)
+                payload = b""
+            payload += piece
+        if payload:
+            self._write(pack_header(kind, len(payload)) + payload)
 
     def _send(self, kind: Kind, **fields: object) -> None:
         self._write(control(kind, **fields).pack())

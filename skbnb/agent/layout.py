@@ -31,6 +31,11 @@ MEMBERS = {
     "TCP_CB_FLAGS": ("tcp_skb_cb", "tcp_flags"),
     "TCP_SND_NXT": ("tcp_sock", "snd_nxt"),
     "TCP_TOTAL_RETRANS": ("tcp_sock", "total_retrans"),
+    "SK_FAMILY": ("sock_common", "skc_family"),
+    "SK_DADDR": ("sock_common", "skc_daddr"),
+    "SK_RCV_SADDR": ("sock_common", "skc_rcv_saddr"),
+    "SK_DPORT": ("sock_common", "skc_dport"),
+    "SK_NUM": ("sock_common", "skc_num"),
     "SK_HASH": ("sock_common", "skc_hash"),
     "SK_STATE": ("sock_common", "skc_state"),
     "SK_COOKIE": ("sock_common", "skc_cookie"),
@@ -50,6 +55,8 @@ SUMS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 # Not in every kernel; what rests on them is then absent.
 OPTIONAL: dict[str, tuple[tuple[str, str], ...]] = {
+    "SK_V6_DADDR": (("sock_common", "skc_v6_daddr"),),
+    "SK_V6_RCV_SADDR": (("sock_common", "skc_v6_rcv_saddr"),),
     "SK_CGROUP": (("sock", "sk_cgrp_data"), ("sock_cgroup_data", "cgroup")),
     "CGROUP_NODE": (("cgroup", "kn"),),
     "NODE_ID": (("kernfs_node", "id"),),
@@ -64,7 +71,10 @@ BIT_FIELDS = {
     ("SKB_CLONED_BYTE", "SKB_CLONED_BIT"): ("sk_buff", "cloned"),
 }
 
-_STRUCT, _UNION = 4, 5
+# The kernel's reasons to drop a packet, since Linux 5.17.
+_DROP_REASONS = "skb_drop_reason"
+
+_STRUCT, _UNION, _ENUM = 4, 5, 6
 _MODIFIERS = (8, 9, 10, 11)  # typedef, volatile, const, restrict
 
 
@@ -84,6 +94,11 @@ class _Member(ctypes.Structure):
         ("type", ctypes.c_uint32),
         ("offset", ctypes.c_uint32),
     )
+
+
+class _Constant(ctypes.Structure):
+    # struct btf_enum
+    _fields_ = (("name_off", ctypes.c_uint32), ("value", ctypes.c_uint32))
 
 
 class Place(NamedTuple):
@@ -124,6 +139,16 @@ class Btf:
         if found < 0:
             raise LayoutError(f"this kernel's BTF has no struct {name}")
         return found
+
+    def enum(self, name: str) -> dict[int, str]:
+        """The constants of an enum: value -> name; none if there is no such enum."""
+        found = self._lib.btf__find_by_name_kind(self._btf, name.encode(), _ENUM)
+        if found < 0:
+            return {}
+        address = self._lib.btf__type_by_id(self._btf, found)
+        count = _Type.from_address(address).info & 0xFFFF
+        array = (_Constant * count).from_address(address + ctypes.sizeof(_Type))
+        return {c.value: self._name(c.name_off) for c in array}
 
     def size(self, struct: str) -> int:
         """Size of a struct in bytes."""
@@ -234,9 +259,28 @@ def from_btf() -> Layout:
             with contextlib.suppress(LayoutError):
                 constants[name] = btf.sum(places)
         constants["SKB_SIZE"] = btf.size("sk_buff")
+        if btf.enum(_DROP_REASONS):
+            constants["DROP_REASONS"] = 1
     finally:
         btf.close()
     return Layout("btf", [f"-D{name}={value}" for name, value in constants.items()])
+
+
+def drop_reasons() -> dict[int, str]:
+    """The kernel's reasons to drop a packet: number -> name, where BTF tells."""
+    try:
+        btf = Btf()
+    except LayoutError:
+        return {}
+    try:
+        names = btf.enum(_DROP_REASONS)
+    finally:
+        btf.close()
+    return {
+        value: name[len("SKB_DROP_REASON_") :]
+        for value, name in names.items()
+        if name.startswith("SKB_DROP_REASON_")
+    }
 
 
 def from_headers() -> Layout:

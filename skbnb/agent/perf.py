@@ -11,6 +11,7 @@ data a sample may be in two parts.
 from __future__ import annotations
 
 import mmap
+import os
 from typing import Callable, Iterator
 
 from . import syscalls
@@ -62,6 +63,11 @@ class PerfBuffers:
             The number of records handed over.
         """
         return sum(b.drain(sink, self.stride, most) for b in self._buffers)
+
+    def close(self) -> None:
+        """Give the buffers back."""
+        for fd in self.fds:
+            os.close(fd)
 
     def skip(self) -> None:
         """Forget what is in the buffers."""

@@ -23,6 +23,8 @@ class Probe(NamedTuple):
         A small file of ``bpf/`` that must load first; empty for none.
     attachments
         What it attaches, in order.
+    copies
+        And after these, when copies are asked for, too.
     coverage
         What it cannot see, as half a sentence after "misses"; empty for nothing.
     """
@@ -32,6 +34,7 @@ class Probe(NamedTuple):
     needs: tuple[tuple[str, str], ...]
     trial: str
     attachments: tuple[Attachment, ...]
+    copies: tuple[Attachment, ...]
     coverage: str
 
 
@@ -44,14 +47,17 @@ _SIGHTINGS = (
     _raw("net_dev_queue", "on_queue"),
     _raw("netif_receive_skb", "on_receive"),
     _raw("skb_copy_datagram_iovec", "on_copy_to_user"),
-    _raw("consume_skb", "on_release"),
-    _raw("kfree_skb", "on_release"),
+    _raw("consume_skb", "on_consume"),
+    _raw("kfree_skb", "on_drop"),
     # These are there since Linux 6.3.
     _raw("sk_data_ready", "on_data_ready", optional=True),
     _raw("sock_send_length", "on_use", optional=True),
     _raw("sock_recv_length", "on_use", optional=True),
     _raw("kmem_cache_free", "on_free_object"),
 )
+
+# The functions that copy a packet.
+_COPYING = ("skb_copy", "__pskb_copy_fclone")
 
 # Follow new tasks: bpf/skb_scope.h. Attached before any probe.
 FOLLOW_TASKS = (
@@ -70,6 +76,7 @@ PROBES = (
             Attachment("fentry", "__tcp_transmit_skb", ""),
             Attachment("fexit", "skb_clone", ""),
         ),
+        copies=tuple(Attachment("fexit", name, "") for name in _COPYING),
         coverage="",
     ),
     Probe(
@@ -85,6 +92,14 @@ PROBES = (
             Attachment("kretprobe", "skb_clone", "on_clone_return"),
             Attachment("kprobe", "skb_clone", "on_clone_entry"),
         ),
+        copies=tuple(
+            attachment
+            for name in _COPYING
+            for attachment in (
+                Attachment("kretprobe", name, "on_copy_return"),
+                Attachment("kprobe", name, "on_copy_entry"),
+            )
+        ),
         coverage="",
     ),
     Probe(
@@ -93,6 +108,8 @@ PROBES = (
         needs=(),
         trial="",
         attachments=(*_SIGHTINGS, _raw("kmem_cache_alloc", "on_alloc")),
+        # Since Linux 6.1 the other tracepoint is this one, too.
+        copies=(_raw("kmem_cache_alloc_node", "on_alloc", optional=True),),
         coverage="fast clones of protocols other than TCP (TIPC), parents of slab "
         "clones, and who sent a TCP packet that waits for its neighbour's address",
     ),

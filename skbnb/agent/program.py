@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from typing import Callable
+from typing import Any, Callable, Iterable
 
 from ..config import Config
 from ..errors import ProbeError
@@ -28,7 +28,31 @@ COUNTERS = (
     "tasks_lost",
     "entered",
     "returned",
+    "copies",
+    "copies_lost",
+    "ends_lost",
+    "untracked",
+    "stacks_collided",
+    "stacks_failed",
+    "sent_other",
+    "sent_notebook",
+    "sent_cell",
 )
+
+# enum option of bpf/skb_count.h
+_FOLLOW, _COPY = 1, 2
+
+# constant -> the kernel function whose bounds it tells, or another name of it.
+_FUNCTIONS = {
+    "SKB_CLONE": ("skb_clone",),
+    "COPY": ("skb_copy",),
+    "PSKB_COPY": ("__pskb_copy_fclone",),
+    "ALLOC_SKB": ("__alloc_skb",),
+    "TCP_WFREE": ("tcp_wfree",),
+    "TCP_TRANSMIT_SKB": ("__tcp_transmit_skb",),
+    # The first, since Linux 6.10, is called by the other.
+    "SOFTIRQ": ("handle_softirqs", "__do_softirq"),
+}
 
 _NO_LIMIT = (1 << 64) - 1
 
@@ -56,6 +80,8 @@ class Program:
         flags = [*self.buffer.flags, *_symbol_flags(probe, kernel_symbols())]
         if syscalls.has_fetching_atomics():
             flags.append("-DATOMICS_FETCH")
+        if config.stacks:
+            flags.append("-DSTACKS")
         if probe.trial:
             # BCC keeps the maps of what fails to load, and ours are large.
             compiled(read_source(probe.trial), flags, self.layout).cleanup()
@@ -68,13 +94,14 @@ class Program:
         self.reader = self.buffer.reader(records, self.size, RECORD_SIZE)
         self._settings = self._bpf[b"settings"]
         self._counters = self._bpf[b"counters"]
+        self._stacks: Any = self._bpf[b"stacks"] if config.stacks else None
         # The first lookup reads the whole symbol table: not when a trace ends.
         function_names()
 
     @staticmethod
     def key(probe: Probe, config: Config) -> tuple[object, ...]:
         """What one program serves: traces with the same key."""
-        return probe.name, config.ring_mib, config.buffer, config.layout
+        return probe.name, config.ring_mib, config.buffer, config.layout, config.stacks
 
     def _load(self, attachment: Attachment) -> None:
         try:
@@ -92,18 +119,34 @@ class Program:
         """
         before = self.counters()
         limit = before["calls"] + config.max_events if config.max_events else _NO_LIMIT
-        self._settings[0] = self._settings.Leaf(limit, self._wakeup_mask())
-        self._bpf[b"callers"].clear()
-        self._bpf[b"sockets"].clear()
-        self.reader.skip()
+        options = _FOLLOW * config.follow | _COPY * (config.also == "copy")
+        self._settings[0] = self._settings.Leaf(limit, self._wakeup_mask(), options)
+        self._forget()
         try:
-            self._follow(config)
-            for attachment in self.probe.attachments:
+            self._follow_tasks(config)
+            for attachment in self._attachments(config):
                 self._attach(attachment)
         except BaseException:
             self.detach()
             raise
         return before
+
+    def _attachments(self, config: Config) -> tuple[Attachment, ...]:
+        probe = self.probe
+        return probe.attachments + (probe.copies if config.also == "copy" else ())
+
+    def _forget(self) -> None:
+        # What an earlier trace left.
+        self.reader.skip()
+        for name in (b"callers", b"sockets", b"living"):
+            table = self._bpf[name]
+            sizes = (ctypes.sizeof(kind) for kind in (table.Key, table.Leaf))
+            syscalls.empty_map(table.map_fd, *sizes)
+        named = self._bpf[b"named"]
+        named[0] = named.Leaf()
+        if self._stacks:
+            for key in list(self._stacks):
+                del self._stacks[key]
 
     def try_out(self) -> None:
         """Attach the probe and detach it.
@@ -124,7 +167,7 @@ class Program:
         # less one.
         return (1 << (self.size // self.reader.stride // 8).bit_length() - 1) - 1
 
-    def _follow(self, config: Config) -> None:
+    def _follow_tasks(self, config: Config) -> None:
         # Look again until nothing is new: a task made between the look and the update
         # is missed by both, one made after the update is followed in the kernel.
         tasks = self._bpf[b"tasks"]
@@ -160,7 +203,7 @@ class Program:
         """The kernel's counters, since the program was loaded."""
         return {name: self._counters[i].value for i, name in enumerate(COUNTERS)}
 
-    def sockets(self) -> bytes:
+    def sockets(self) -> list[bytes]:
         """The sockets that records name, each its key and its value."""
         found = [(bytes(key), value) for key, value in self._bpf[b"sockets"].items()]
         unused = {value.inode for _, value in found if value.inode and not value.pid}
@@ -168,43 +211,65 @@ class Program:
         for _, value in found:
             if value.inode in held_by:
                 value.pid, value.comm = held_by[value.inode]
-        return b"".join(key + bytes(value) for key, value in found)
+        return [key + bytes(value) for key, value in found]
 
-    def functions(self) -> dict[str, str]:
-        """Every caller's address in hex -> the function that it lies in."""
+    def stacks(self) -> dict[int, list[int]]:
+        """The kernel stacks by their ids: addresses, innermost first."""
+        found = self._stacks.items() if self._stacks else ()
+        # What is not used of each is zero.
+        return {key.value: [ip for ip in value.ip if ip] for key, value in found}
+
+    def functions(
+        self, addresses: Iterable[int]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Where every caller and these addresses lie: address in hex -> function.
+
+        And the same -> module, where it is in one.
+        """
         names = function_names()
-        names.refresh()
-        addresses = [address.value for address in self._bpf[b"callers"]]
-        named = {f"{address:#x}": names.name(address) for address in addresses}
-        return {address: name for address, name in named.items() if name}
+        # BPF programs, which come and go, are on stacks only.
+        names.refresh(always=self._stacks is not None)
+        callers = (address.value for address in self._bpf[b"callers"])
+        found = {f"{a:#x}": names.name(a) for a in {*callers, *addresses}}
+        return (
+            {address: name for address, (name, _) in found.items() if name},
+            {address: module for address, (_, module) in found.items() if module},
+        )
+
+    def close(self) -> None:
+        """Unload everything."""
+        self.detach()
+        self.reader.close()
+        self._bpf.cleanup()
 
 
 def _symbol_flags(probe: Probe, symbols: Symbols) -> list[str]:
     for symbol, lack in probe.needs:
         if symbols.bounds(symbol) is None:
             raise ProbeError(lack)
-    clone = symbols.bounds("skb_clone")
-    if clone is None:
+    if symbols.bounds("skb_clone") is None:
         raise ProbeError("the kernel's symbol table has no skb_clone()")
-    constants = {"SKB_CLONE_START": clone.start, "SKB_CLONE_END": clone.end}
-    for name, symbol in (
-        ("TCP_WFREE", "tcp_wfree"),
-        ("TCP_TRANSMIT_SKB", "__tcp_transmit_skb"),
-    ):
-        bounds = symbols.bounds(symbol)
-        if bounds:
-            constants[name] = bounds.start
-    # What runs softirqs: the first, since Linux 6.10, is called by the other.
-    softirq = symbols.bounds("handle_softirqs") or symbols.bounds("__do_softirq")
-    for name, bounds in (
-        ("KFREE_SKBMEM", symbols.bounds("kfree_skbmem")),
-        ("SOFTIRQ", softirq if os.uname().machine == "x86_64" else None),
-    ):
+    constants = {}
+    for name, functions in _FUNCTIONS.items():
+        bounds = next(filter(None, map(symbols.bounds, functions)), None)
         if bounds:
             constants[f"{name}_START"], constants[f"{name}_END"] = bounds
-    # THREAD_SIZE of arch/x86/include/asm/page_64_types.h
-    constants["THREAD_SIZE"] = 32768 if symbols.bounds("kasan_report") else 16384
+    if os.uname().machine == "x86_64":
+        # THREAD_SIZE of arch/x86/include/asm/page_64_types.h
+        size = 32768 if symbols.bounds("kasan_report") else 16384
+        constants["X86_STACK_SIZE"] = size
     return [f"-D{name}={value}ULL" for name, value in constants.items()]
+
+
+def skb_size() -> int | None:
+    """Bytes that the slab allocator takes for each struct sk_buff, if it tells."""
+    try:
+        with open("/proc/slabinfo") as file:
+            fields = [line.split() for line in file]
+    except OSError:
+        return None
+    sizes = (int(f[3]) for f in fields if f[0] == "skbuff_head_cache")
+    return next(sizes, None)
 
 
 def clock() -> dict[str, int]:

@@ -78,6 +78,11 @@ class Ring:
             self._consumer[0] = consumed + count * self.stride
         return count
 
+    def close(self) -> None:
+        """Give its memory back."""
+        for view in (self._consumer, self._producer, self._data):
+            view.release()
+
     def skip(self) -> None:
         """Forget what is in the ring: what an earlier trace left there."""
         self._consumer[0] = self._producer[0]

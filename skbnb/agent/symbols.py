@@ -86,19 +86,20 @@ class FunctionNames:
         self._table = self._bcc.SymbolCache(-1)
         self._table.resolve(0, False)  # reads it
 
-    def refresh(self) -> None:
+    def refresh(self, always: bool = False) -> None:
         """Read the table again if modules have come or gone since."""
         # In an old table what a new module does is done by the function before it.
         modules = _modules()
-        if modules != self._modules:
+        if always or modules != self._modules:
             self._bcc.lib.bcc_free_symcache(self._table.cache, -1)
             self._modules = modules
             self._table = self._bcc.SymbolCache(-1)
 
-    def name(self, address: int) -> str | None:
-        """The function's name, if there is one."""
-        name: bytes | None = self._table.resolve(address, False)[0]
-        return name.decode("ascii", "replace") if name else None
+    def name(self, address: int) -> tuple[str, str]:
+        """The function's name and its module; empty for none, or the kernel proper."""
+        found = self._table.resolve(address, False)
+        name, module = ((found[i] or b"").decode("ascii", "replace") for i in (0, 2))
+        return name, "" if module == "kernel" else module
 
 
 @functools.lru_cache(maxsize=1)

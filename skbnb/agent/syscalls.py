@@ -15,6 +15,7 @@ _GENERIC = (280, 241)
 
 # enum bpf_cmd, enum bpf_map_type and enum bpf_prog_type of include/uapi/linux/bpf.h
 _MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 2, 5, 17
+_MAP_LOOKUP_AND_DELETE_BATCH = 25
 _MAP_TYPE_RINGBUF = 27
 _PROG_TYPE_SOCKET_FILTER = 1
 
@@ -93,6 +94,24 @@ def set_element(map_fd: int, key: int, value: int) -> None:
         _MAP_UPDATE_ELEM,
         struct.pack("=IxxxxQQQ", map_fd, at(key_place), at(value_place), 0),
     )
+
+
+def empty_map(map_fd: int, key_size: int, value_size: int) -> None:
+    """Delete every element of a hash map, thousands at a time (since Linux 5.6)."""
+    most = 4096
+    keys = ctypes.create_string_buffer(most * key_size)
+    values = ctypes.create_string_buffer(most * value_size)
+    place = ctypes.c_uint32()
+    at = ctypes.addressof
+    where = 0
+    while True:
+        out = (at(place), at(keys), at(values))
+        attributes = struct.pack("=QQQQIIQQ", where, *out, most, map_fd, 0, 0)
+        try:
+            _bpf(_MAP_LOOKUP_AND_DELETE_BATCH, attributes)
+        except FileNotFoundError:  # there are no more
+            return
+        where = at(place)
 
 
 def attach_raw_tracepoint(program: int, name: str) -> int:

@@ -11,9 +11,10 @@
  * Emits: 64 connections over 16 addresses, lengths and sequence numbers that differ.
  */
 #include "skb_caller.h"
-#include "skb_packet.h"
+#include "skb_life.h"
+#include "skb_socket.h"
 
-#if !defined(LOAD_PID) || !defined(LOAD_SYSCALL) || !defined(LOAD_BATCH) || !defined(TCP_TRANSMIT_SKB)
+#if !defined(LOAD_PID) || !defined(LOAD_SYSCALL) || !defined(LOAD_BATCH) || !defined(TCP_TRANSMIT_SKB_START)
 #error "the process, its syscall, the number of records and a caller come from the loader"
 #endif
 
@@ -43,7 +44,7 @@ static __always_inline void emit(void *ctx)
 	e->parent = 0xffff888000000000ULL + (e->count & 4095) * 2 * SKB_SIZE;
 	e->clone = e->parent + SKB_SIZE;
 	e->sk = 0xffff888100000000ULL + (e->count & 63) * 4096;
-	set_caller(e, TCP_TRANSMIT_SKB);
+	set_caller(e, TCP_TRANSMIT_SKB_START);
 	e->present |= EVERYTHING_ELSE;
 	e->ethertype = 0x0800;
 	e->family = 2;			/* AF_INET */

@@ -42,6 +42,7 @@ FLOOD = Probe(
     needs=(),
     trial="",
     attachments=(Attachment("raw_tracepoint", "sys_enter", "on_syscall"),),
+    copies=(),
     coverage="",
 )
 

@@ -35,6 +35,7 @@ def test_processes() -> None:
             "pid": 1000,
             "clones": 3,
             "failed": 1,
+            "copies": 0,
             "fast": 3,
             "slab": 0,
             "bytes": 3000,
@@ -47,6 +48,7 @@ def test_processes() -> None:
             "pid": 1001,
             "clones": 3,
             "failed": 0,
+            "copies": 0,
             "fast": 0,
             "slab": 3,
             "bytes": 3000,
@@ -92,7 +94,7 @@ def test_sums_of_bytes_are_not_those_of_32_bits() -> None:
 def test_what_a_frame_lacks_its_table_lacks() -> None:
     df = example()[list(analysis.NEEDS)]
     assert list(analysis.processes(df)) == [
-        *("comm", "pid", "clones", "failed", "first", "last")
+        *("comm", "pid", "clones", "failed", "copies", "first", "last")
     ]
     assert len(analysis.timeline(df)) == 6
 

@@ -31,6 +31,7 @@ from skbnb.errors import (
 from skbnb.session import Session
 from skbnb.traces import Selection, Trace
 from skbnb.transport import AgentTransport
+from skbnb.wire import ABI
 
 FAKE = Path(__file__).parents[1] / "fake_agent.py"
 CONFIG = Config(cell_tid=threading.get_native_id(), notebook_pid=os.getpid())
@@ -115,7 +116,7 @@ def test_garbage_keeps_what_came(agent: AgentTransport) -> None:
     ("agent", "error", "words"),
     [
         ("dies_first", AgentLostError, "status 3: cannot allocate memory"),
-        ("old_abi", AbiError, "ABI 1, this skbnb reads ABI 2"),
+        ("old_abi", AbiError, f"ABI {ABI - 1}, this skbnb reads ABI {ABI}"),
         ("refuses", ProbeError, "no probe works .a: b.. Do c."),
         ("sudo_refuses", PrivilegeError, "a password is required"),
         ("not_a_stream", StreamError, "begins with b'Tracebac'"),

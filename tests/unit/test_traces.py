@@ -16,13 +16,20 @@ from skbnb.errors import OptionError, StreamError, TruncatedWarning
 from skbnb.schema import COLUMNS, DERIVED, Has
 from skbnb.traces import Selection, Trace
 from skbnb.wire import Frame, Kind, control
-from tests.records import absent, frames, hello, record, socket, stats
+from tests.records import absent, frames, hello, record, socket, stats, symbols
 
 ALL = Selection("all")
 
 
 def events(*records: bytes, **counts: Any) -> pd.DataFrame:
     return Trace(frames(*records, **counts), selection=ALL).events
+
+
+def asked(*records: bytes) -> pd.DataFrame:
+    """The same with all that can be asked for."""
+    _, *rest = frames(*records)
+    everything = control(Kind.HELLO, **hello(stacks=True, also="copy", follow=True))
+    return Trace([everything, *rest], selection=ALL).events
 
 
 def test_every_column_of_one_record() -> None:
@@ -47,6 +54,7 @@ def test_every_column_of_one_record() -> None:
         "owner_pid": 42,
         "owner_comm": "curl",
         "parent": 0xFFFF888000001000,
+        "origin": 1,
         "clone": 0xFFFF8880000010E0,
         "len": 74,
         "ethertype": "IPv4",
@@ -56,6 +64,7 @@ def test_every_column_of_one_record() -> None:
         "sport": 40000,
         "daddr": "127.0.0.2",
         "dport": 8000,
+        "address_source": "headers",
         "tcp_flags": "SYN",
         "seq": 0xFFFFFFFE,
         "dev": "lo",
@@ -69,7 +78,7 @@ def test_every_column_of_one_record() -> None:
 
 def test_dtypes_are_the_schemas_also_when_empty() -> None:
     wanted = {column.name: column.dtype for column in COLUMNS}
-    for frame in (events(), events(record()), events(record(**absent()))):
+    for frame in (asked(), asked(record()), asked(record(**absent()))):
         assert {name: str(dtype) for name, dtype in frame.dtypes.items()} == wanted
         assert list(frame.columns) == [column.name for column in COLUMNS]
         for name in frame.select_dtypes("category"):
@@ -77,11 +86,11 @@ def test_dtypes_are_the_schemas_also_when_empty() -> None:
 
 
 # What cannot be said without it.
-RESTS_ON = {
+RESTS_ON: dict[Has | str | None, Has] = {
     Has.DETAIL: Has.TCP | Has.TCP_CB,
-    Has.OWNER: Has.SK,
-    Has.INODE: Has.SK,
-    Has.COOKIE: Has.SK,
+    "owner_pid": Has.SK,
+    "sk_inode": Has.SK,
+    "sk_cookie": Has.SK,
 }
 
 
@@ -90,8 +99,9 @@ def test_what_was_not_seen_is_absent_and_never_zero(bit: Has) -> None:
     everything = int(~Has(0))
     row = events(record(present=everything & ~bit)).iloc[0]
     for column in COLUMNS:
-        needs = RESTS_ON.get(column.has, Has(0)) if column.has else Has(0)
-        lacking = column.has == bit or bool(needs & bit)
+        if column.option:
+            continue
+        lacking = column.has == bit or bool(RESTS_ON.get(column.has, Has(0)) & bit)
         assert pd.isna(row[column.name]) == lacking, column.name
 
 
@@ -108,7 +118,7 @@ def test_an_unknown_context_is_absent() -> None:
     [
         ({"sk": 1}, {"owner_pid", "owner_comm", "sk_inode", "sk_cookie"}),
         # Another socket at the same address.
-        ({"sk_hash": 1}, {"owner_pid", "owner_comm", "sk_inode", "sk_cookie"}),
+        ({"sock_hash": 1}, {"owner_pid", "owner_comm", "sk_inode", "sk_cookie"}),
         ({"pid": 0}, {"owner_pid", "owner_comm"}),
         ({"inode": 0}, {"sk_inode"}),
         ({"cookie": 0}, {"sk_cookie"}),
@@ -125,10 +135,12 @@ def test_what_nobody_told_of_a_socket_is_absent(
 
 
 def test_events_find_their_sockets() -> None:
-    told = socket(sk=1, pid=10) + socket(sk=2, pid=20) + socket(sk=2, sk_hash=9, pid=29)
+    told = (
+        socket(sk=1, pid=10) + socket(sk=2, pid=20) + socket(sk=2, sock_hash=9, pid=29)
+    )
     keys = [(2, 0xABCD), (1, 0xABCD), (2, 9), (3, 0xABCD), (1, 9)]
     records = [
-        record(ts=2_000 + i, count=i + 1, sk=sk, sk_hash=hashed)
+        record(ts=2_000 + i, count=i + 1, sk=sk, sock_hash=hashed)
         for i, (sk, hashed) in enumerate(keys)
     ]
     made = [
@@ -225,7 +237,8 @@ def test_flags_are_said_as_usual() -> None:
 def test_two_addresses_in_one_function_are_one_caller() -> None:
     made = frames(record(), record(ts=3_000, caller=0xFFFFFFFF81000020))
     made[4] = control(
-        Kind.SYMBOLS, functions={"0xffffffff81000010": "f", "0xffffffff81000020": "f"}
+        Kind.SYMBOLS,
+        **symbols(functions={"0xffffffff81000010": "f", "0xffffffff81000020": "f"}),
     )
     frame = Trace(made, selection=ALL).events
     assert list(frame["caller"].cat.categories) == ["f"]
@@ -470,5 +483,7 @@ def test_a_stats_that_lies(name: str, value: Any) -> None:
 
 def test_names_of_functions_are_hostile_input() -> None:
     made = frames(record())
-    made[3] = control(Kind.SYMBOLS, functions={"0xffffffff81000010": "\x1b[2Jf"})
+    made[3] = control(
+        Kind.SYMBOLS, **symbols(functions={"0xffffffff81000010": "\x1b[2Jf"})
+    )
     assert Trace(made, selection=ALL).events["caller"][0] == "\\x1b[2Jf"
