@@ -13,6 +13,13 @@
  */
 #include "skb_call.h"
 
+/* A word of the program's context, or above it, as a number: the verifier lets nobody calculate
+ * with a pointer to a struct sk_buff. */
+static __always_inline u64 word(void *ctx, int number)
+{
+	return read_word((u64)((u64 *)ctx + number));
+}
+
 /*
  * Where the function returns to. The trampoline's frame begins behind the program's context: the
  * arguments, the result, the saved frame pointer, and above it a return address ("Generated
@@ -20,14 +27,22 @@
  * the function's first bytes, that address is in it and the next one is the caller's; where it was
  * jumped to, it is the caller's itself.
  */
-static __always_inline u64 return_address(u64 *ctx, int arguments, enum callee callee)
+static __always_inline u64 return_address(void *ctx, int arguments, enum callee callee)
 {
-	u64 address = 0;
+	u64 address = word(ctx, arguments + 2);
 
-	bpf_probe_read_kernel(&address, sizeof(address), ctx + arguments + 2);
-	if (is_in(address, callee))
-		bpf_probe_read_kernel(&address, sizeof(address), ctx + arguments + 3);
-	return address;
+	return is_in(address, callee) ? word(ctx, arguments + 3) : address;
+}
+
+static __always_inline struct call call_of(void *ctx, int arguments, enum callee callee)
+{
+	u64 address = return_address(ctx, arguments, callee);
+
+	return (struct call){
+		.parent = word(ctx, 0),
+		.caller = caller_from_return(ctx, address, callee),
+		.stack = stack_id(ctx),
+	};
 }
 
 KFUNC_PROBE(__tcp_transmit_skb, void *sk, void *skb, void *clone_it)
@@ -38,24 +53,24 @@ KFUNC_PROBE(__tcp_transmit_skb, void *sk, void *skb, void *clone_it)
 
 KRETFUNC_PROBE(skb_clone, void *skb, void *gfp, void *clone)
 {
-	u64 address = return_address((u64 *)ctx, 2, SKB_CLONE);
+	struct call call = call_of(ctx, 2, SKB_CLONE);
 
-	emit_call(ctx, (u64)skb, (u64)clone, caller_from_return(ctx, address, SKB_CLONE));
+	emit_call(ctx, &call, word(ctx, 2));
 	return 0;
 }
 
 KRETFUNC_PROBE(skb_copy, void *skb, void *gfp, void *copy)
 {
-	u64 address = return_address((u64 *)ctx, 2, ANY_COPY);
+	struct call call = call_of(ctx, 2, ANY_COPY);
 
-	emit_copy(ctx, (u64)skb, (u64)copy, caller_from_return(ctx, address, ANY_COPY));
+	emit_copy(ctx, &call, word(ctx, 2));
 	return 0;
 }
 
 KRETFUNC_PROBE(__pskb_copy_fclone, void *skb, void *headroom, void *gfp, void *fclone, void *copy)
 {
-	u64 address = return_address((u64 *)ctx, 4, ANY_COPY);
+	struct call call = call_of(ctx, 4, ANY_COPY);
 
-	emit_copy(ctx, (u64)skb, (u64)copy, caller_from_return(ctx, address, ANY_COPY));
+	emit_copy(ctx, &call, word(ctx, 4));
 	return 0;
 }

@@ -6,9 +6,9 @@
  * of skb_call.h, skb_sighting.h, skb_life.h, skb_socket.h and skb_scope.h; for copies to
  * skb_copy() and __pskb_copy_fclone() (entry and return).
  *
- * Emits: one record per return. The argument and the caller are kept from entry to return under
- * the stack pointer, which is the same for both but for the return address and differs between
- * all calls that are under way, whichever task or interrupt they are in.
+ * Emits: one record per return. The argument, the caller and the stack are kept from entry to
+ * return under the stack pointer, which is the same for both but for the return address and differs
+ * between all calls that are under way, whichever task or interrupt they are in.
  *
  * Cannot see: calls whose return the kernel missed, because too many were under way (kretprobes
  * have a fixed number of slots). They are counted: entered less returned.
@@ -18,12 +18,7 @@
 #include <uapi/linux/ptrace.h>
 #include "skb_call.h"
 
-struct entry {
-	u64 parent;
-	u64 caller;
-};
-
-BPF_TABLE("lru_hash", u64, struct entry, entries, 4096);
+BPF_TABLE("lru_hash", u64, struct call, calls, 4096);
 
 int on_transmit(struct pt_regs *ctx)
 {
@@ -33,13 +28,12 @@ int on_transmit(struct pt_regs *ctx)
 
 static __always_inline void enter(struct pt_regs *ctx, enum callee callee)
 {
-	u64 sp = PT_REGS_SP(ctx);
-	struct entry entry = { .parent = PT_REGS_PARM1(ctx) };
-	u64 address = 0;
+	u64 sp = PT_REGS_SP(ctx), address = 0;
+	struct call call = { .parent = PT_REGS_PARM1(ctx), .stack = stack_id(ctx) };
 
 	bpf_probe_read_kernel(&address, sizeof(address), (void *)sp);
-	entry.caller = caller_from_return(ctx, address, callee);
-	entries.update(&sp, &entry);
+	call.caller = caller_from_return(ctx, address, callee);
+	calls.update(&sp, &call);
 	count_one(ENTERED);
 }
 
@@ -55,28 +49,34 @@ int on_copy_entry(struct pt_regs *ctx)
 	return 0;
 }
 
-int on_clone_return(struct pt_regs *ctx)
+/* Take the call that returns; false if its entry was not seen. */
+static __always_inline bool take_call(struct pt_regs *ctx, struct call *call)
 {
 	u64 sp = PT_REGS_SP(ctx) - sizeof(u64);
-	struct entry *entry = entries.lookup(&sp);
+	struct call *found = calls.lookup(&sp);
 
 	count_one(RETURNED);
-	if (!entry)
-		return 0;
-	emit_call(ctx, entry->parent, PT_REGS_RC(ctx), entry->caller);
-	entries.delete(&sp);
+	if (!found)
+		return false;
+	*call = *found;
+	calls.delete(&sp);
+	return true;
+}
+
+int on_clone_return(struct pt_regs *ctx)
+{
+	struct call call;
+
+	if (take_call(ctx, &call))
+		emit_call(ctx, &call, PT_REGS_RC(ctx));
 	return 0;
 }
 
 int on_copy_return(struct pt_regs *ctx)
 {
-	u64 sp = PT_REGS_SP(ctx) - sizeof(u64);
-	struct entry *entry = entries.lookup(&sp);
+	struct call call;
 
-	count_one(RETURNED);
-	if (!entry)
-		return 0;
-	emit_copy(ctx, entry->parent, PT_REGS_RC(ctx), entry->caller);
-	entries.delete(&sp);
+	if (take_call(ctx, &call))
+		emit_copy(ctx, &call, PT_REGS_RC(ctx));
 	return 0;
 }

@@ -24,16 +24,10 @@ static __always_inline void remember_sender(u64 sk, u64 skb, int clone_it)
 
 static __always_inline void fill_sender(struct skb_event *e, u64 parent, u64 sk)
 {
-	struct tcp_cb cb;
-
 	set_socket(e, sk, true);
 	fill_from_socket(e, sk);
 	e->present |= HAS_COMPANION;
-	if (!fill_tcp_cb(e, &cb, parent, sk))
-		return;
-	e->seq = *(u32 *)(cb.at + TCP_CB_SEQ);
-	e->tcp_flags = cb.at[TCP_CB_FLAGS];
-	e->present |= HAS_TCP;
+	fill_tcp_cb(e, parent, sk);
 }
 
 /*
@@ -59,9 +53,17 @@ static __always_inline u64 take_sender(u64 skb, u64 *caller)
 #endif
 }
 
-static __always_inline void emit(void *ctx, struct skb_event *e, u64 parent, u64 made,
-				 u64 caller, u64 sk)
+/* What a function was called with, and from where. */
+struct call {
+	u64 parent;
+	u64 caller;		/* 0: hidden */
+	s64 stack;		/* its number, or negative */
+};
+
+static __always_inline void emit(void *ctx, struct skb_event *e, struct call *call, u64 made,
+				 u64 sk)
 {
+	u64 parent = call->parent;
 	struct skb_copy skb;
 
 	e->parent = parent;
@@ -69,36 +71,36 @@ static __always_inline void emit(void *ctx, struct skb_event *e, u64 parent, u64
 	set_origin(e);
 	if (made)
 		set_made(e, made, true);
-	if (caller)
-		set_caller(e, caller);
+	if (call->caller)
+		set_caller(e, call->caller);
 	if (sk)
 		fill_sender(e, parent, sk);
 	else if (read_skb(&skb, parent))
 		fill_packet(e, &skb);
-	set_stack(ctx, e);
+	set_stack(e, call->stack);
 	submit(ctx, e);
 }
 
-static __always_inline void emit_call(void *ctx, u64 parent, u64 clone, u64 caller)
+static __always_inline void emit_call(void *ctx, struct call *call, u64 clone)
 {
-	u64 sk = take_sender(parent, &caller);
+	u64 sk = take_sender(call->parent, &call->caller);
 	/* Between reserving and this test Linux 6.1's verifier allows nothing else. */
 	struct skb_event stack, *e = reserve_call(ctx, &stack, clone ? KIND_CLONE : KIND_FAILED);
 
 	if (!e)
 		return;
 	if (clone)
-		e->path = clone == parent + SKB_SIZE ? PATH_FAST : PATH_SLAB;
-	emit(ctx, e, parent, clone, caller, sk);
+		e->path = clone == call->parent + SKB_SIZE ? PATH_FAST : PATH_SLAB;
+	emit(ctx, e, call, clone, sk);
 }
 
-static __always_inline void emit_copy(void *ctx, u64 parent, u64 copy, u64 caller)
+static __always_inline void emit_copy(void *ctx, struct call *call, u64 copy)
 {
-	u64 sk = take_sender(parent, &caller);
+	u64 sk = take_sender(call->parent, &call->caller);
 	struct skb_event stack, *e = reserve_copy(ctx, &stack, copy ? KIND_COPY : KIND_COPY_FAILED);
 
 	if (e)
-		emit(ctx, e, parent, copy, caller, sk);
+		emit(ctx, e, call, copy, sk);
 }
 
 /* net_dev_queue(skb) */

@@ -180,14 +180,35 @@ static __always_inline bool is_sent_again(u64 sk, u32 seq)
  * What TCP notes about a packet that it keeps until it is acknowledged: only the packet that was
  * cloned has this, because IP overwrites the clone's.
  */
-static __always_inline bool fill_tcp_cb(struct skb_event *e, struct tcp_cb *cb, u64 parent, u64 sk)
+static __always_inline void fill_tcp_cb(struct skb_event *e, u64 parent, u64 sk)
 {
-	if (bpf_probe_read_kernel(cb, sizeof(cb->at), (void *)(parent + SKB_CB)))
-		return false;
-	e->end_seq = *(u32 *)(cb->at + TCP_CB_END_SEQ);
-	e->again = is_sent_again(sk, *(u32 *)(cb->at + TCP_CB_SEQ));
+	struct tcp_cb cb;
+
+	if (bpf_probe_read_kernel(&cb, sizeof(cb.at), (void *)(parent + SKB_CB)))
+		return;
+	e->seq = *(u32 *)(cb.at + TCP_CB_SEQ);
+	e->end_seq = *(u32 *)(cb.at + TCP_CB_END_SEQ);
+	e->tcp_flags = cb.at[TCP_CB_FLAGS];
+	e->again = is_sent_again(sk, e->seq);
+	e->present |= HAS_TCP | HAS_TCP_CB;
+}
+
+/* The same from the headers of a packet that TCP sends, where nobody saw what it was made from. */
+static __always_inline void fill_tcp_sent(struct skb_event *e, struct skb_copy *skb, u64 sk)
+{
+	u64 header = SKB(skb, u64, SKB_HEAD) + SKB(skb, u16, SKB_NETWORK_HEADER), end;
+	u8 ip = 0, offset = 0;
+
+	if (!(e->present & HAS_TCP))
+		return;
+	bpf_probe_read_kernel(&ip, 1, (void *)header);
+	header += e->family == 2 ? (ip & 15) * 4 : 40;
+	bpf_probe_read_kernel(&offset, 1, (void *)(header + 12));
+	end = SKB(skb, u64, SKB_DATA) + e->len;
+	e->end_seq = e->seq + (u32)(end - header) - (offset >> 4) * 4;
+	e->end_seq += (e->tcp_flags & 1) + (e->tcp_flags >> 1 & 1);	/* FIN, SYN */
+	e->again = is_sent_again(sk, e->seq);
 	e->present |= HAS_TCP_CB;
-	return true;
 }
 
 #endif

@@ -18,6 +18,8 @@ enum {
 	DEV_IS_VALID = 1,
 	/* The running code is the socket's own. */
 	SK_IS_USED = 2,
+	/* TCP sends it, and nobody saw what it was made from. */
+	TCP_SENDS = 4,
 };
 
 static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_copy *skb, u64 sk,
@@ -43,6 +45,8 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 	e->present |= HAS_CLONE;
 	set_socket(e, sk, how & SK_IS_USED);
 	fill_packet(e, skb);
+	if (how & TCP_SENDS)
+		fill_tcp_sent(e, skb, sk);
 	if (how & DEV_IS_VALID) {
 		fill_device(e, SKB(skb, u64, SKB_DEV));
 	} else if (SKB(skb, u32, SKB_IIF)) {

@@ -13,27 +13,34 @@ BPF_STACK_TRACE(stacks, 16384);
 
 #define EEXIST 17
 
-static __always_inline void set_stack(void *ctx, struct skb_event *e)
+/* The stack's number; negative, and counted, if it has none. */
+static __always_inline int stack_id(void *ctx)
 {
 	int id = stacks.get_stackid(ctx, 0);
 
 	/* Another stack has its place: without the innermost frame, this program's, it has another. */
 	if (id == -EEXIST)
 		id = stacks.get_stackid(ctx, 1);
-	if (id >= 0) {
-		e->stack = id;
-		e->present |= HAS_STACK;
-	} else {
+	if (id < 0)
 		count_one(id == -EEXIST ? STACKS_COLLIDED : STACKS_FAILED);
-	}
+	return id;
 }
 
 #else
 
-static __always_inline void set_stack(void *ctx, struct skb_event *e)
+static __always_inline int stack_id(void *ctx)
 {
+	return -1;
 }
 
 #endif
+
+static __always_inline void set_stack(struct skb_event *e, int id)
+{
+	if (id < 0)
+		return;
+	e->stack = id;
+	e->present |= HAS_STACK;
+}
 
 #endif

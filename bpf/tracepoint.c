@@ -22,8 +22,7 @@
  * Cannot see: the parent of a slab clone; a fast clone before it is queued (its record is stamped
  * when it is queued: microseconds later, but if it has to wait for its neighbour's address by
  * another task, too); fast clones that are not TCP's (TIPC); calls that fail before they allocate
- * (skb_orphan_frags()); that a
- * copy failed after its struct sk_buff was allocated.
+ * (skb_orphan_frags()); that a copy failed after its struct sk_buff was allocated.
  *
  * Cost: a compare per slab allocation, one read of the sk_buff per packet queued, received,
  * copied to user space or freed.
@@ -46,7 +45,7 @@ static __always_inline void emit_slab(void *ctx, u64 clone)
 		set_made(e, clone, true);
 	if (caller)
 		set_caller(e, caller);
-	set_stack(ctx, e);
+	set_stack(e, stack_id(ctx));
 	submit(ctx, e);
 }
 
@@ -64,7 +63,7 @@ static __always_inline void emit_if_copy(void *ctx, u64 copy)
 	if (copy)
 		set_made(e, copy, true);
 	set_caller(e, caller);
-	set_stack(ctx, e);
+	set_stack(e, stack_id(ctx));
 	submit(ctx, e);
 }
 
@@ -82,14 +81,19 @@ int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/* Only TCP's packets on their way out have its destructor. */
+static __always_inline bool is_sent_by_tcp(struct skb_copy *skb)
+{
+#ifdef TCP_WFREE_START
+	return SKB(skb, u64, SKB_SK) && SKB(skb, u64, SKB_DESTRUCTOR) == TCP_WFREE_START;
+#else
+	return SKB(skb, u64, SKB_SK);
+#endif
+}
+
 static __always_inline bool is_fresh_fast_clone(struct skb_copy *skb)
 {
-	return fclone_of(skb) == FCLONE_CLONE && SKB(skb, u64, SKB_SK) &&
-#ifdef TCP_WFREE_START
-	       SKB(skb, u64, SKB_DESTRUCTOR) == TCP_WFREE_START;
-#else
-	       true;
-#endif
+	return fclone_of(skb) == FCLONE_CLONE && is_sent_by_tcp(skb);
 }
 
 static __always_inline bool was_queued(u64 address, u64 tstamp)
@@ -102,7 +106,6 @@ static __always_inline bool was_queued(u64 address, u64 tstamp)
 static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *skb)
 {
 	struct skb_event stack, *e = reserve_call(ctx, &stack, KIND_CLONE);
-	struct tcp_cb cb;
 
 	if (!e)
 		return;
@@ -112,14 +115,14 @@ static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *s
 	set_origin(e);
 	set_made(e, address, false);
 	set_socket(e, SKB(skb, u64, SKB_SK), true);
-	fill_tcp_cb(e, &cb, e->parent, e->sk);
+	fill_tcp_cb(e, e->parent, e->sk);
 #ifdef TCP_TRANSMIT_SKB_START
 	set_caller(e, TCP_TRANSMIT_SKB_START);
 #endif
 	fill_packet(e, skb);
 	fill_from_socket(e, e->sk);
 	fill_device(e, SKB(skb, u64, SKB_DEV));
-	set_stack(ctx, e);
+	set_stack(e, stack_id(ctx));
 	submit(ctx, e);
 }
 
@@ -134,7 +137,7 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	if (!is_fresh_fast_clone(&skb)) {
 		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK),
-			      DEV_IS_VALID | SK_IS_USED);
+			      DEV_IS_VALID | SK_IS_USED | (is_sent_by_tcp(&skb) ? TCP_SENDS : 0));
 		return 0;
 	}
 	tstamp = SKB(&skb, u64, SKB_TSTAMP);

@@ -806,6 +806,13 @@ COPY_REASONS: tuple[Reason, ...] = (
         symbols="__tcp_transmit_skb tcp_transmit_skb",
     ),
     _reason(
+        "tee",
+        "A firewall rule (netfilter's TEE or dup) sends a copy to a second receiver.",
+        example="iptables -t mangle -A OUTPUT -p icmp -j TEE --gateway 192.0.2.1",
+        source="net/ipv4/netfilter/nf_dup_ipv4.c: nf_dup_ipv4()",
+        symbols="nf_dup_ipv4 nf_dup_ipv6",
+    ),
+    _reason(
         "tcp-retransmit-copy",
         "TCP sends again what lies so that it cannot be sent as it is.",
         example="rare: a retransmission of data that is not aligned",

@@ -146,6 +146,7 @@ _SIGHTED = {
     Has.ADDRESSES: ("family", "protocol", "saddr", "daddr"),
     Has.PORTS: ("sport", "dport"),
     Has.TCP: ("tcp_flags", "seq"),
+    Has.TCP_CB: ("end_seq", "again"),
     Has.IFINDEX: ("ifindex",),
     Has.DEV: ("dev", "netns"),
 }

@@ -59,10 +59,11 @@ STOCK = (
     "stock/test_missing.py",
 )
 
+MEANINGS = ("live/test_why.py", "live/test_lives.py")
 BY_PROBE = {
-    "fentry": COUNTS + SCOPES + KILLED,  # which probe it is that dies does not matter
-    "kprobe": COUNTS,  # asks in the same task whose clone it is, by the same function
-    "tracepoint": COUNTS + SCOPES,  # may see a clone later, and elsewhere
+    "fentry": COUNTS + MEANINGS + SCOPES + KILLED,  # whose agent dies does not matter
+    "kprobe": COUNTS + MEANINGS,  # asks whose clone it is as fentry does
+    "tracepoint": COUNTS + MEANINGS + SCOPES,  # may see a clone later, and elsewhere
 }
 EVERYTHING = {**BY_PROBE, "tracepoint+perf": BUFFERS, ITS_OWN: STOCK}
 

@@ -7,6 +7,7 @@ Run as ``python traffic.py FUNCTION ARGUMENT...``.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import http.server
 import socket
@@ -166,6 +167,21 @@ def ping_among_raw_sockets(count: int, sockets: int) -> None:
     ]
     run("ping", "-q", "-i", "0.01", "-c", str(count), LOOPBACK)
     del others
+
+
+def deafen(sock: socket.socket) -> None:
+    """Let a socket receive nothing from now on: a BPF filter that accepts no byte."""
+    return_nothing = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0))
+    so_attach_filter, place = 26, ctypes.addressof(return_nothing)
+    program = struct.pack("HxxxxxxQ", 1, place)  # struct sock_fprog
+    sock.setsockopt(socket.SOL_SOCKET, so_attach_filter, program)
+
+
+def ping_beside_a_deaf_socket() -> None:
+    """Ping loopback while a raw ICMP socket's filter drops every packet."""
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as deaf:
+        deafen(deaf)
+        run("ping", "-q", "-c", "1", LOOPBACK)
 
 
 if __name__ == "__main__":

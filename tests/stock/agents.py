@@ -29,9 +29,14 @@ def start_agent() -> AgentTransport:
 
 
 def start_session(agent: AgentTransport, probe: str) -> Session:
-    """A trace that is running, with one probe, of this process and thread."""
+    """A trace that is running, of all that a probe can tell."""
     config = Config(
-        cell_tid=threading.get_native_id(), notebook_pid=os.getpid(), probe=probe
+        cell_tid=threading.get_native_id(),
+        notebook_pid=os.getpid(),
+        probe=probe,
+        stacks=True,
+        also="copy",
+        follow=True,
     )
     session = Session(agent, config)
     session.start()

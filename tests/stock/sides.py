@@ -18,7 +18,10 @@ from tests.stock.agents import start_session
 
 # When a call is seen, and so what number it gets, is each probe's own: fexit comes
 # before a kretprobe, and a fast clone reaches its queue still later.
-_ITS_OWN = {"time", "t", "count"}
+_ITS_OWN = {"time", "t", "count", "origin", "life"}
+
+# What they say otherwise of the same: who had the socket, and that nobody knows.
+_SAME: dict[str, str | None] = {"companion": "socket", "none": None}
 COMPARED = [column.name for column in COLUMNS if column.name not in _ITS_OWN]
 
 # A call, and what a probe says of it: value by column, None for what it does not know.
@@ -47,7 +50,8 @@ def _end(session: Session, trace: Trace) -> None:
 
 def calls(events: pd.DataFrame) -> Counter[tuple[int, bool]]:
     """Calls by process id and whether they failed, as `CloneCounter.counts`."""
-    return Counter(zip(events["pid"], events["kind"] == "failed", strict=True))
+    clones = events[events["kind"].isin(["clone", "failed"])]
+    return Counter(zip(clones["pid"], clones["kind"] == "failed", strict=True))
 
 
 def said(events: pd.DataFrame) -> Said:
@@ -65,6 +69,7 @@ def said(events: pd.DataFrame) -> Said:
 
 def _plain(value: object) -> object:
     # Absent is NaN among categories and NA among integers.
+    value = _SAME.get(value, value) if isinstance(value, str) else value
     return None if pd.isna(value) else value  # type: ignore[call-overload]
 
 

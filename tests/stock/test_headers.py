@@ -12,7 +12,10 @@ from tests.live.traffic import apart
 __all__ = ["agent_run_by"]
 
 # What differs from run to run.
-RUNS_OWN = ["time", "t", "count", "pid", "tid", "parent", "clone", "sk", "sport"]
+RUNS_OWN = [
+    *("time", "t", "count", "pid", "tid", "parent", "origin", "clone", "sport"),
+    *("sk", "sk_inode", "sk_cookie", "owner_pid"),
+]
 
 
 def pings(**options: object) -> pd.DataFrame:
