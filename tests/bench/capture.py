@@ -346,7 +346,7 @@ def real_load(datagrams: int) -> Real:
 TITLES = {
     "skbnb": "skbnb",
     "bcc": "BCC's callback",
-    "bcc-four": "BCC's callback, 4 members of 28",
+    "bcc-four": "BCC's callback, 4 members of 32",
 }
 PARTS = {"rate": "to a DataFrame", "capture_rate": "capture alone"}
 

@@ -3,8 +3,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+from skbnb.agent import program
+from skbnb.agent.compiler import expand
+from tests.bench import flood_agent
 
 
 def test_it_starts() -> None:
@@ -13,3 +19,17 @@ def test_it_starts() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "--quick" in done.stdout
+
+
+def test_the_load_has_the_maps_that_the_agent_asks_for() -> None:
+    asked = re.findall(r'_bpf\[b"(\w+)"\]', Path(program.__file__).read_text())
+    text = expand("flood.c", flood_agent.source_reader(1))
+    made = re.findall(r"^BPF_\w+\((?:\"\w+\", [\w ]+, [\w ]+, )?(\w+)", text, re.M)
+    assert {"sockets", "records"} <= set(asked) <= set(made)
+
+
+def test_bccs_callback_takes_every_member() -> None:
+    members = flood_agent.event_class()
+    assert flood_agent.all_members(members()).keys() == {
+        name for name, *_ in members._fields_
+    }
