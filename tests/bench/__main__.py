@@ -36,7 +36,6 @@ def main() -> int:
     content = {
         "machine": machine(),
         "quick": quick,
-        "units": "ratios, events/s and seconds",
         "measures": [line.json() for line in found],
     }
     OUTPUT.write_text(json.dumps(content, indent=2) + "\n")

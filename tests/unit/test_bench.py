@@ -11,6 +11,7 @@ from pathlib import Path
 from skbnb.agent import program
 from skbnb.agent.compiler import expand
 from tests.bench import flood_agent
+from tests.bench.measures import Line, Measure
 
 
 def test_it_starts() -> None:
@@ -32,4 +33,17 @@ def test_bccs_callback_takes_every_member() -> None:
     members = flood_agent.event_class()
     assert flood_agent.all_members(members()).keys() == {
         name for name, *_ in members._fields_
+    }
+
+
+def test_a_file_has_the_tables_numbers_and_units() -> None:
+    line = Line("what", Measure((0.5, 0.25, 0.75)), " ms", 1, 1e3, goal=1)
+    assert line.json() == {
+        "what": "what",
+        "unit": "ms",
+        "median": 500,
+        "quartiles": (250, 750),
+        "values": (500, 250, 750),
+        "goal": 1000,
+        "met": True,
     }
