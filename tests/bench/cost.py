@@ -36,6 +36,9 @@ HERE = Path(__file__).parent
 # Ways to trace -> the options of skbnb.trace(): each is compared with the first.
 VARIANTS: dict[str, dict[str, Any]] = {
     "skbnb": {},
+    "skbnb with stacks": {"stacks": True},
+    "skbnb with followers": {"follow": True},
+    "skbnb with copies": {"also": ("copy",)},
 }
 
 # What the kernel is left to finish after a detach, in seconds.
