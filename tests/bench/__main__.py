@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import capture, cell
+from tests.bench import capture, cell, cost
 from tests.bench.measures import Line, machine, table
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -29,14 +29,13 @@ def main() -> int:
     os.environ.pop("SKBNB_AGENT", None)
     began = time.monotonic()
     print(machine(), flush=True)
-    found = [*measure_capture(quick), *measure_cell(quick)]
+    found = [*measure_capture(quick), *measure_cell(quick), *measure_cost(quick)]
     missed = [line.what for line in found if line.met is False]
     print(f"\n{time.monotonic() - began:.0f} s; goals missed: {len(missed)}")
     OUTPUT.parent.mkdir(exist_ok=True)
     content = {
         "machine": machine(),
         "quick": quick,
-        "units": "ratios, events/s and seconds",
         "measures": [line.json() for line in found],
     }
     OUTPUT.write_text(json.dumps(content, indent=2) + "\n")
@@ -61,6 +60,15 @@ def measure_cell(quick: bool) -> list[Line]:
     lines = cell.run(rounds, kernels, judged=not quick)
     show("What %%skbclone adds to an empty cell", lines, ())
     return lines
+
+
+def measure_cost(quick: bool) -> list[Line]:
+    """Measure and print what tracing costs in the kernel."""
+    size = cost.QUICK if quick else cost.FULL
+    tables = cost.tables(size, cost.run(size))
+    for table_ in tables:
+        show(*table_)
+    return [line for table_ in tables for line in table_.lines]
 
 
 def show(title: str, lines: Sequence[Line], notes: Sequence[str]) -> None:

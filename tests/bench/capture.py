@@ -26,6 +26,7 @@ import skbnb
 from skbnb import notebook, wire
 from skbnb.agent.ring import Ring
 from skbnb.transport import AGENT_PYTHON
+from tests.bench.helper import Helper
 from tests.bench.measures import Line, Measure
 from tests.live.traffic import apart
 
@@ -137,30 +138,16 @@ class Callback:
         self._process.communicate()
 
 
-class Load:
+class Load(Helper):
     """The process that asks for records."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "load.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self._requests = cast("IO[str]", self._process.stdin)
-        self._answers = cast("IO[str]", self._process.stdout)
-        self.pid = self._process.pid
+        super().__init__([sys.executable, str(HERE / "load.py")])
 
     def make(self, rate: float, seconds: float) -> tuple[int, float]:
         """As `tests.bench.load.flood`."""
-        self._requests.write(f"{rate} {seconds}\n")
-        self._requests.flush()
-        made, took = self._answers.readline().split()
+        made, took = self.ask(rate, seconds)
         return int(made), float(took)
-
-    def close(self) -> None:
-        """End it."""
-        self._process.communicate()
 
 
 @dataclass(frozen=True)
@@ -346,7 +333,7 @@ def real_load(datagrams: int) -> Real:
 TITLES = {
     "skbnb": "skbnb",
     "bcc": "BCC's callback",
-    "bcc-four": "BCC's callback, 4 members of 28",
+    "bcc-four": "BCC's callback, 4 members of 32",
 }
 PARTS = {"rate": "to a DataFrame", "capture_rate": "capture alone"}
 

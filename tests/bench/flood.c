@@ -18,7 +18,7 @@
 #error "the process, its syscall, the number of records and a caller come from the loader"
 #endif
 
-#define EVERYTHING_ELSE (HAS_DEV * 2 - 1)
+#define EVERYTHING_ELSE (HAS_DEV * 2 - 1 | HAS_TCP_CB)
 
 static __always_inline void fill_connection(struct skb_event *e)
 {
@@ -30,6 +30,7 @@ static __always_inline void fill_connection(struct skb_event *e)
 	e->sport = 32768 + (n & 63);
 	e->dport = 8000;
 	e->seq = n * 1448;
+	e->end_seq = e->seq + (n & 1023);
 	e->len = 52 + (n & 1023);
 	e->tcp_flags = n & 7 ? 0x10 : 0x18;	/* ACK, PSH|ACK */
 }
@@ -44,6 +45,7 @@ static __always_inline void emit(void *ctx)
 	e->parent = 0xffff888000000000ULL + (e->count & 4095) * 2 * SKB_SIZE;
 	e->clone = e->parent + SKB_SIZE;
 	e->sk = 0xffff888100000000ULL + (e->count & 63) * 4096;
+	e->sock_hash = e->count & 63;
 	set_caller(e, TCP_TRANSMIT_SKB_START);
 	e->present |= EVERYTHING_ELSE;
 	e->ethertype = 0x0800;

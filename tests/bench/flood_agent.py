@@ -96,6 +96,8 @@ def all_members(event: Any) -> Row:
         "ifindex": event.ifindex,
         "netns": event.netns,
         "seq": event.seq,
+        "end_seq": event.end_seq,
+        "sk_hash": event.sk_hash,
         "cpu": event.cpu,
         "ethertype": event.ethertype,
         "sport": event.sport,
@@ -106,6 +108,8 @@ def all_members(event: Any) -> Row:
         "family": event.family,
         "protocol": event.protocol,
         "tcp_flags": event.tcp_flags,
+        "context": event.context,
+        "again": event.again,
     }
 
 
@@ -129,11 +133,10 @@ def event_class() -> type[ctypes.Structure]:
     """``struct skb_event``, which BCC cannot deduce: it does not know ``__u64``."""
     types = {f"__u{bits}": getattr(ctypes, f"c_uint{bits}") for bits in (8, 16, 32, 64)}
     types["char"] = ctypes.c_char
-    members = re.findall(
-        r"^\t(__u\d+|char) (\w+)(?:\[(\d+)\])?;",
-        (CHECKOUT / "bpf" / "skb_event.h").read_text(),
-        re.M,
-    )
+    header = (CHECKOUT / "bpf" / "skb_event.h").read_text()
+    _, _, body = header.partition("\nstruct skb_event {\n")
+    body, _, _ = body.partition("\n};")
+    members = re.findall(r"^\t(__u\d+|char) (\w+)(?:\[(\d+)\])?;", body, re.M)
     fields = [
         (name, types[kind] * int(length) if length else types[kind])
         for kind, name, length in members

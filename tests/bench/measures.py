@@ -99,11 +99,13 @@ class Line:
         )
 
     def json(self) -> dict[str, Any]:
-        """As it is kept in a file; values are not scaled."""
+        """As it is kept in a file, in the unit of the table."""
+        scaled = Measure(tuple(value * self.scale for value in self.measure.values))
         return {
             "what": self.what,
-            **self.measure.json(),
-            "goal": self.goal,
+            "unit": self.unit.strip(),
+            **scaled.json(),
+            "goal": None if self.goal is None else self.goal * self.scale,
             "met": self.met,
         }
 

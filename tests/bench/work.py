@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work of a known size, for what tracing costs: how many clones it makes is fixed.
+
+Run as ``python -m tests.bench.work``. A line on stdin is one of the functions of `WORK`
+and how many times it does its work; the line that answers it the seconds that it took.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+from tests.live.traffic import LOOPBACK, timestamping, udp
+
+
+def clones(times: int) -> None:
+    """Ask and answer over TCP, then send datagrams that ask for a timestamp.
+
+    A fast clone for each question and each answer, three for the connection, and a slab
+    clone for each datagram.
+    """
+    _ask_and_answer(times)
+    timestamping(times)
+
+
+def clones_of(times: int) -> int:
+    """How many clones `clones` makes."""
+    return 3 * times + 3
+
+
+def _ask_and_answer(times: int) -> None:
+    with (
+        socket.create_server((LOOPBACK, 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0] as server,
+    ):
+        for _ in range(times):
+            client.send(b"?")
+            server.recv(1)
+            server.send(b"!")
+            client.recv(1)
+
+
+def datagrams(times: int) -> None:
+    """Send datagrams to one receiver: packets, and no clone."""
+    udp(times)
+
+
+def pipes(times: int) -> None:
+    """Make pipes and close them: slab objects, no packet, and no clone."""
+    for _ in range(times):
+        for end in os.pipe():
+            os.close(end)
+
+
+WORK: dict[str, Callable[[int], None]] = {
+    "clones": clones,
+    "datagrams": datagrams,
+    "pipes": pipes,
+}
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        name, count = line.split()
+        began = time.perf_counter()
+        WORK[name](int(count))
+        print(time.perf_counter() - began, flush=True)
