@@ -38,7 +38,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "skbnb": {},
     "skbnb with stacks": {"stacks": True},
     "skbnb with followers": {"follow": True},
-    "skbnb with copies": {"also": ("copy",)},
+    "skbnb with copies": {"also": "copy"},
 }
 
 # What the kernel is left to finish after a detach, in seconds.
