@@ -142,11 +142,13 @@ static __always_inline struct skb_event *reserve_call(void *ctx, struct skb_even
 static __always_inline struct skb_event *reserve_copy(void *ctx, struct skb_event *stack,
 						      u8 kind)
 {
-	struct skb_event *e = reserve(ctx, stack, kind);
+	struct skb_event *e;
 
 	count_one(COPIES);
-	if (e)
-		e->count = number_by_time(e);
+	e = reserve(ctx, stack, kind);
+	if (!e)
+		return NULL;
+	e->count = number_by_time(e);
 	return e;
 }
 
