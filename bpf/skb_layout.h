@@ -4,6 +4,8 @@
  * With BTF the loader gives the same constants as -D flags and this file is empty.
  */
 #ifdef LAYOUT_FROM_HEADERS
+#include <linux/cgroup-defs.h>
+#include <linux/kernfs.h>
 #include <linux/netdevice.h>
 #include <linux/sched.h>
 #include <linux/skbuff.h>
@@ -63,4 +65,11 @@
 #define TASK_PID offsetof(struct task_struct, pid)
 #define TASK_FLAGS offsetof(struct task_struct, flags)
 #define TASK_STACK offsetof(struct task_struct, stack)
+#ifdef CONFIG_SOCK_CGROUP_DATA
+#define SK_CGROUP offsetof(struct sock, sk_cgrp_data)	/* whose first word it is */
+#define CGROUP_NODE offsetof(struct cgroup, kn)
+#define CGROUP_ROOT offsetof(struct cgroup, root)
+#define HIERARCHY_ID offsetof(struct cgroup_root, hierarchy_id)
+#define NODE_ID offsetof(struct kernfs_node, id)
+#endif
 #endif

@@ -11,6 +11,7 @@
 #define SKB_SOCKET_H
 
 #include "skb_packet.h"
+#include "skb_cgroup.h"
 
 BPF_TABLE("lru_hash", struct skb_socket_key, struct skb_socket, sockets, 16384);
 
@@ -26,12 +27,7 @@ static __always_inline void read_facts(struct skb_socket *facts, u64 sk)
 		bpf_probe_read_kernel(&facts->inode, sizeof(facts->inode),
 				      (void *)(socket + SOCKET_INODE));
 	facts->cookie = read_word(sk + SK_COOKIE);
-#ifdef SK_CGROUP
-	u64 cgroup = read_word(sk + SK_CGROUP), node;
-
-	node = cgroup ? read_word(cgroup + CGROUP_NODE) : 0;
-	facts->cgroup = node ? read_word(node + NODE_ID) : 0;
-#endif
+	facts->cgroup = cgroup_of(sk);
 }
 
 /* Fill the key of a socket; false if this is none. */

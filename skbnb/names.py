@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .containers import container_of
 from .units import printable
 from .wire import unpack_stacks
 
@@ -26,6 +27,10 @@ class Names:
         Address in hex -> name. An address in the kernel proper has no module.
     drop_reasons
         Number -> name.
+    netns
+        Inode number of a network namespace -> name, where it has one.
+    cgroups
+        Id of a control group -> path.
     stacks
         Id -> addresses, innermost first.
     """
@@ -33,6 +38,8 @@ class Names:
     functions: Mapping[str, str] = field(default_factory=dict)
     modules: Mapping[str, str] = field(default_factory=dict)
     drop_reasons: Mapping[str, str] = field(default_factory=dict)
+    netns: Mapping[str, str] = field(default_factory=dict)
+    cgroups: Mapping[str, str] = field(default_factory=dict)
     stacks: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     @classmethod
@@ -45,7 +52,7 @@ class Names:
             A payload holds no stacks.
         """
         stacks = {n: ips for payload in payloads for n, ips in unpack_stacks(payload)}
-        names = ("functions", "modules", "drop_reasons")
+        names = ("functions", "modules", "drop_reasons", "netns", "cgroups")
         return cls(**{n: symbols.get(n, {}) for n in names}, stacks=stacks)
 
     def function(self, address: int) -> str:
@@ -55,6 +62,18 @@ class Names:
     def drop_reason(self, number: int) -> str:
         """The kernel's word for a reason to drop a packet, or the number."""
         return printable(self.drop_reasons.get(str(number), f"{number:#x}"))
+
+    def namespace(self, inode: int) -> str | None:
+        """The name of a network namespace, if it has one."""
+        return _printable(self.netns.get(str(inode)))
+
+    def cgroup(self, number: int) -> str | None:
+        """The path of a control group; None if it is not known."""
+        return _printable(self.cgroups.get(str(number)))
+
+    def container(self, cgroup: int) -> str | None:
+        """The container that a control group is of, if any."""
+        return _printable(container_of(self.cgroups.get(str(cgroup), "")))
 
     def folded(self, stack: int, caller: int) -> str:
         """One stack, from the outermost function to this caller's, with ``;`` between.
@@ -70,6 +89,10 @@ class Names:
         module = printable(self.modules.get(f"{address:#x}", ""))
         name = self.function(address) + (f" [{module}]" if module else "")
         return name.replace(";", ":")
+
+
+def _printable(name: str | None) -> str | None:
+    return None if name is None else printable(name)
 
 
 def _caller_in(functions: Sequence[str], caller: str) -> int:

@@ -43,7 +43,7 @@ _BATCH = 1 << 20
 # What is made of several members, or comes from another record or table.
 MADE = (
     *("detail", "payload", "address_source", "fate", "life"),
-    *("owner_pid", "owner_comm", "sk_inode", "sk_cookie"),
+    *("owner_pid", "owner_comm", "sk_inode", "sk_cookie", "cgroup"),
 )
 
 
@@ -233,7 +233,7 @@ def _sockets(payload: bytes) -> npt.NDArray[Any]:
 
 
 def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
-    """What is known of each event's socket: its owner, inode and cookie."""
+    """What is known of each event's socket: its owner, inode, cookie and cgroup."""
     count = len(sockets)
     address = np.concatenate([sockets["sk"], fields["sk"]])
     hashes = np.concatenate([sockets["sock_hash"], fields["sock_hash"]])
@@ -249,6 +249,7 @@ def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
         ("owner_comm", "comm"),
         ("sk_inode", "inode"),
         ("sk_cookie", "cookie"),
+        ("cgroup", "cgroup"),
     ):
         fields[name] = np.ascontiguousarray(mine[member])
 
@@ -293,7 +294,10 @@ def _absent(column: Column, fields: Fields) -> npt.NDArray[np.bool_] | None:
 
 
 class _Maker:
-    """Makes categoricals: codes by hashing integers, text only for what is distinct."""
+    """Makes categoricals: codes by hashing integers, text only for what is distinct.
+
+    A value without a text, None, is absent.
+    """
 
     def __init__(self, fields: Fields, names: Names) -> None:
         self._fields = fields
@@ -306,13 +310,16 @@ class _Maker:
                 lambda kind, caller: _reason(kind, names.function(caller)),
             ),
         }
-        self._text: dict[str, Callable[[Any], str]] = {
+        self._text: dict[str, Callable[[Any], str | None]] = {
             "comm": _name,
             "owner_comm": _name,
             "dev": _name,
             "caller": names.function,
             "fate": lambda number: Kind(number).name.lower() if number else "",
             "drop_reason": names.drop_reason,
+            "netns_name": names.namespace,
+            "cgroup": names.cgroup,
+            "container": names.container,
             "address_source": _ADDRESS_SOURCES.__getitem__,
             "detail": _detail,
             "context": lambda number: Context(number).name.lower() if number else "",
@@ -329,6 +336,7 @@ class _Maker:
         self, column: Column, absent: npt.NDArray[np.bool_] | None
     ) -> pd.Categorical:
         field, text = column.field, self._text.get(column.name)
+        texts: Sequence[str | None]
         if column.name in self._text_by_caller:
             codes, texts = self._by_caller(column.name)
         elif text is None:
@@ -361,16 +369,18 @@ class _Maker:
 
 
 def _categorical(
-    codes: npt.NDArray[Any], texts: Sequence[str], fixed: Sequence[str] | None
+    codes: npt.NDArray[Any], texts: Sequence[str | None], fixed: Sequence[str] | None
 ) -> pd.Categorical:
     # Different values can have one text (two addresses in one function), and values
     # that are absent everywhere have none: number the texts that are used.
     used = np.zeros(len(texts) + 1, bool)
     used[codes] = True  # what is absent, -1, is the last
     wanted: list[str] = list(fixed or []) or list(
-        dict.fromkeys(t for t, u in zip(texts, used[:-1], strict=True) if u)
+        dict.fromkeys(
+            t for t, u in zip(texts, used[:-1], strict=True) if u and t is not None
+        )
     )
-    number = {text: i for i, text in enumerate(wanted)}
+    number: dict[str | None, int] = {text: i for i, text in enumerate(wanted)}
     table = np.array(
         [number.get(text, -1) for text in texts] + [-1],
         dtype=np.min_scalar_type(-len(wanted) - 1),

@@ -326,6 +326,13 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "netns", "UInt32", "Inode number of its network namespace.", "netns", Has.DEV
     ),
+    Column(
+        "netns_name",
+        "category",
+        "Its name, where it has one (`ip netns`).",
+        "netns",
+        Has.DEV,
+    ),
     Column("sk", "UInt64", "Address of the packet's socket.", "sk", Has.SK),
     Column(
         "sk_inode", "UInt32", "Its inode, as in `/proc/PID/fd`.", "sk_inode", "sk_inode"
@@ -336,6 +343,22 @@ COLUMNS: tuple[Column, ...] = (
         "Its cookie, as `ss -e` shows it.",
         "sk_cookie",
         "sk_cookie",
+    ),
+    Column(
+        "cgroup",
+        "category",
+        "Path of its control group (version 2): that of the task that made it, or of "
+        "the listening socket that it comes from.",
+        "cgroup",
+        "cgroup",
+    ),
+    Column(
+        "container",
+        "category",
+        "Container that the control group is of, if any: its id as `docker ps` shows "
+        "it, or its name (LXC, systemd-nspawn).",
+        "cgroup",
+        "cgroup",
     ),
     Column(
         "stack",

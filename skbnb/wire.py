@@ -98,6 +98,8 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "functions": dict,  # address in hex -> name
         "modules": dict,  # address in hex -> module, where it is in one
         "drop_reasons": dict,  # number -> name
+        "netns": dict,  # inode number of a network namespace -> name
+        "cgroups": dict,  # id of a control group -> path
     },
     Kind.STATS: {
         "calls": int,

@@ -85,7 +85,7 @@ def socket(**changes: Any) -> bytes:
         "sk": CURL["sk"],
         "sock_hash": CURL["sock_hash"],
         "cookie": 77,
-        "cgroup": 1,
+        "cgroup": 7777,
         "inode": 4711,
         "pid": 42,
         "comm": b"curl",
@@ -161,6 +161,8 @@ def symbols(**changes: Any) -> dict[str, Any]:
         "functions": {"0xffffffff81000010": "__tcp_transmit_skb"},
         "modules": {},
         "drop_reasons": {},
+        "netns": {"4026531840": "blue"},
+        "cgroups": {"7777": f"/system.slice/docker-{'c0ffee' * 10}beef.scope"},
     }
     return {**fields, **changes}
 

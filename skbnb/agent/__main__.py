@@ -23,7 +23,7 @@ from .. import __version__
 from ..config import MAX_LINE, Config, parse_request
 from ..errors import CODES, ProbeError, RequestError, SkbnbError, code_of
 from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header, pack_stack
-from . import layout, lockdown, messages
+from . import layout, lockdown, messages, places
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock, skb_size
 
@@ -40,6 +40,7 @@ class Running(NamedTuple):
     program: Program
     config: Config
     before: dict[str, int]
+    namespaces: dict[str, str]
     began: int
     deadline: float
 
@@ -185,10 +186,11 @@ class Agent:
         printed = messages.take()
         if printed:
             self._send(Kind.LOG, text=printed)
+        namespaces = places.namespaces()
         began = time.monotonic_ns()
         self._send(Kind.READY, ts=began, base=before["calls"])
         deadline = began / 1e9 + (config.max_seconds or float("inf"))
-        self._trace = Running(program, config, before, began, deadline)
+        self._trace = Running(program, config, before, namespaces, began, deadline)
 
     def _stop(self, why: str) -> None:
         trace, self._trace = self._trace, None
@@ -203,13 +205,20 @@ class Agent:
         counts = {name: after[name] - trace.before[name] for name in after}
         # A call under way while the probe is attached or detached may be half seen.
         missed = max(0, counts.pop("entered") - counts.pop("returned"))
-        self._send_packed(Kind.SOCKETS, trace.program.sockets())
+        sockets, cgroups = trace.program.sockets()
+        self._send_packed(Kind.SOCKETS, sockets)
         stacks = trace.program.stacks()
         self._send_packed(Kind.STACKS, map(pack_stack, stacks, stacks.values()))
         functions, modules = trace.program.functions(chain(*stacks.values()))
         reasons = layout.drop_reasons() if trace.config.follow else {}
+        gone = trace.program.gone_cgroups(cgroups)
         self._send(
-            Kind.SYMBOLS, functions=functions, modules=modules, drop_reasons=reasons
+            Kind.SYMBOLS,
+            functions=functions,
+            modules=modules,
+            drop_reasons=reasons,
+            netns=places.at_any_time(trace.namespaces, places.namespaces()),
+            cgroups=places.control_groups(cgroups, gone),
         )
         self._send(
             Kind.STATS,

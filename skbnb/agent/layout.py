@@ -58,7 +58,10 @@ OPTIONAL: dict[str, tuple[tuple[str, str], ...]] = {
     "SK_V6_DADDR": (("sock_common", "skc_v6_daddr"),),
     "SK_V6_RCV_SADDR": (("sock_common", "skc_v6_rcv_saddr"),),
     "SK_CGROUP": (("sock", "sk_cgrp_data"), ("sock_cgroup_data", "cgroup")),
+    "SK_CGROUP_OR_CLASS": (("sock", "sk_cgrp_data"), ("sock_cgroup_data", "val")),
     "CGROUP_NODE": (("cgroup", "kn"),),
+    "CGROUP_ROOT": (("cgroup", "root"),),
+    "HIERARCHY_ID": (("cgroup_root", "hierarchy_id"),),
     "NODE_ID": (("kernfs_node", "id"),),
     # On x86 each CPU has it, and not the task: see bpf/skb_context.h.
     "TASK_PREEMPT_COUNT": (

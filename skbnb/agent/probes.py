@@ -59,6 +59,9 @@ _SIGHTINGS = (
 # The functions that copy a packet.
 _COPYING = ("skb_copy", "__pskb_copy_fclone")
 
+# What goes while the trace runs: bpf/skb_cgroup.h. A kernel may have no control groups.
+_KEEP_PLACES = (_raw("cgroup_rmdir", "on_rmdir", optional=True),)
+
 # Follow new tasks: bpf/skb_scope.h. Attached before any probe.
 FOLLOW_TASKS = (
     _raw("sched_process_fork", "on_fork"),
@@ -72,6 +75,7 @@ PROBES = (
         needs=(("bpf_trampoline_link_prog", "the kernel has no BPF trampolines"),),
         trial="fentry_trial.c",
         attachments=(
+            *_KEEP_PLACES,
             *_SIGHTINGS,
             Attachment("fentry", "__tcp_transmit_skb", ""),
             Attachment("fexit", "skb_clone", ""),
@@ -85,6 +89,7 @@ PROBES = (
         needs=(("register_kprobe", "the kernel has no kprobes"),),
         trial="",
         attachments=(
+            *_KEEP_PLACES,
             *_SIGHTINGS,
             Attachment("kprobe", "__tcp_transmit_skb", "on_transmit"),
             # The kernel runs the handlers of one address newest first, and the
@@ -107,7 +112,11 @@ PROBES = (
         source="tracepoint.c",
         needs=(),
         trial="",
-        attachments=(*_SIGHTINGS, _raw("kmem_cache_alloc", "on_alloc")),
+        attachments=(
+            *_KEEP_PLACES,
+            *_SIGHTINGS,
+            _raw("kmem_cache_alloc", "on_alloc"),
+        ),
         # Since Linux 6.1 the other tracepoint is this one, too.
         copies=(_raw("kmem_cache_alloc_node", "on_alloc", optional=True),),
         coverage="fast clones of protocols other than TCP (TIPC), parents of slab "

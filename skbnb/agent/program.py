@@ -203,15 +203,25 @@ class Program:
         """The kernel's counters, since the program was loaded."""
         return {name: self._counters[i].value for i, name in enumerate(COUNTERS)}
 
-    def sockets(self) -> list[bytes]:
-        """The sockets that records name, each its key and its value."""
+    def sockets(self) -> tuple[list[bytes], set[int]]:
+        """The sockets that records name, each its key and its value.
+
+        And the ids of the control groups that they are in.
+        """
         found = [(bytes(key), value) for key, value in self._bpf[b"sockets"].items()]
         unused = {value.inode for _, value in found if value.inode and not value.pid}
         held_by = owners.holders(unused) if unused else {}
         for _, value in found:
             if value.inode in held_by:
                 value.pid, value.comm = held_by[value.inode]
-        return [key + bytes(value) for key, value in found]
+        cgroups = {value.cgroup for _, value in found if value.cgroup}
+        return [key + bytes(value) for key, value in found], cgroups
+
+    def gone_cgroups(self, ids: set[int]) -> dict[int, bytes]:
+        """Id -> path of those of these control groups that were removed in a trace."""
+        table = self._bpf[b"gone_cgroups"]
+        keys = [key for key in map(table.Key, ids) if key in table]
+        return {key.value: table[key].text for key in keys}
 
     def stacks(self) -> dict[int, list[int]]:
         """The kernel stacks by their ids: addresses, innermost first."""

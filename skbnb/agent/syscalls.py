@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent asks of the kernel itself: bpf(2) and perf_event_open(2)."""
+"""What the agent asks of the kernel itself: system calls that Python does not know.
+
+These are bpf(2), perf_event_open(2) and open_by_handle_at(2).
+"""
 
 from __future__ import annotations
 
@@ -34,9 +37,13 @@ _libc.syscall.restype = ctypes.c_long
 def _call(number: int, *arguments: object) -> int:
     result: int = _libc.syscall(ctypes.c_long(number), *arguments)
     if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
+        raise _error()
     return result
+
+
+def _error() -> OSError:
+    error = ctypes.get_errno()
+    return OSError(error, os.strerror(error))
 
 
 def _bpf(command: int, attributes: bytes) -> int:
@@ -179,6 +186,44 @@ def open_perf_buffer(cpu: int, watermark: int) -> int:
         wakeup=watermark,
     )
     fcntl.ioctl(fd, _IOC_ENABLE, 0)
+    return fd
+
+
+class _KernfsHandle(ctypes.Structure):
+    # struct file_handle of include/linux/fs.h; FILEID_KERNFS of
+    # include/linux/exportfs.h
+    _fields_ = (
+        ("handle_bytes", ctypes.c_uint32),
+        ("handle_type", ctypes.c_int),
+        ("id", ctypes.c_uint64),
+    )
+
+
+def open_kernfs_folder(mounted: int, number: int) -> int:
+    """Open a folder of a file system such as cgroupfs by its id (since Linux 5.5).
+
+    Parameters
+    ----------
+    mounted
+        File descriptor of any folder of it.
+    number
+        The id: of a control group the one that ``bpf_get_current_cgroup_id()`` gives.
+
+    Returns
+    -------
+    int
+        A file descriptor that tells only where the folder is.
+
+    Raises
+    ------
+    OSError
+        There is no such folder any more.
+    """
+    handle = _KernfsHandle(handle_bytes=8, handle_type=0xFE, id=number)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    fd: int = _libc.open_by_handle_at(mounted, ctypes.byref(handle), flags)
+    if fd < 0:
+        raise _error()
     return fd
 
 

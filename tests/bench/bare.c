@@ -26,6 +26,7 @@ static __always_inline int run(void *ctx)
 
 BARE(on_fork)
 BARE(on_free)
+BARE(on_rmdir)
 BARE(on_queue)
 BARE(on_receive)
 BARE(on_copy_to_user)

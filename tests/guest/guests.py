@@ -182,6 +182,9 @@ class Guest:
                 yield f"mount -t overlay -o {lower} headers /mnt{path}"
         agent_python = "/usr/bin/python3"
         if files.userland:
+            # Where `ip netns` mounts later what the agent is to see.
+            yield "mount --make-rshared /mnt/run"
+            yield _bind("/mnt/run", f"/mnt{files.userland}/run")
             for path in ("/dev", "/proc", "/sys", "/tmp"):
                 yield _bind(path, f"/mnt{files.userland}{path}")
             agent_python = self._python_in(files.userland)

@@ -52,18 +52,29 @@ SCOPES = (
     "live/test_scope.py::test_what_closes_at_exit_still_has_its_scope",
     "live/test_scope.py::test_two_thousand_processes_and_none_is_missed",
 )
+PLACES = (
+    "live/test_places.py::test_two_namespaces_have_their_names",
+    "live/test_places.py::test_a_namespace_that_ends_in_the_cell_keeps_its_name",
+    "live/test_places.py::test_a_socket_is_in_the_control_group_of_its_maker",
+    "live/test_places.py::test_a_container",
+    "live/test_places.py::test_an_accepted_socket_is_in_the_listeners_group",
+)
 KILLED = ("live/test_faults.py::test_killed_in_the_middle",)
 STOCK = (
     "stock/test_agreement.py",
     "stock/test_detached.py",
     "stock/test_missing.py",
+    "stock/test_places.py",
 )
 
 MEANINGS = ("live/test_why.py", "live/test_lives.py")
 BY_PROBE = {
-    "fentry": COUNTS + MEANINGS + SCOPES + KILLED,  # whose agent dies does not matter
-    "kprobe": COUNTS + MEANINGS,  # asks whose clone it is as fentry does
-    "tracepoint": COUNTS + MEANINGS + SCOPES,  # may see a clone later, and elsewhere
+    # Which probe it is that dies does not matter.
+    "fentry": COUNTS + MEANINGS + SCOPES + PLACES + KILLED,
+    # Asks whose clone it is as fentry does.
+    "kprobe": COUNTS + MEANINGS,
+    # May see a clone later, and elsewhere.
+    "tracepoint": COUNTS + MEANINGS + SCOPES + PLACES,
 }
 EVERYTHING = {**BY_PROBE, "tracepoint+perf": BUFFERS, ITS_OWN: STOCK}
 

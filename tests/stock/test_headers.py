@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 import skbnb
 from tests.live.test_faults import Start, agent_run_by, in_a_namespace
+from tests.live.test_places import groups
 from tests.live.traffic import apart
 
-__all__ = ["agent_run_by"]
+__all__ = ["agent_run_by", "groups"]
 
 # What differs from run to run.
 RUNS_OWN = [
@@ -27,12 +30,13 @@ def pings(**options: object) -> pd.DataFrame:
     return trace.events
 
 
-def test_headers_say_what_btf_says() -> None:
+def test_headers_say_what_btf_says(groups: Path) -> None:
     by_headers, by_btf = pings(layout="headers"), pings(layout="btf")
     assert len(by_headers) == len(by_btf) == 6
     pd.testing.assert_frame_equal(
         by_headers.drop(columns=RUNS_OWN), by_btf.drop(columns=RUNS_OWN)
     )
+    assert by_headers["cgroup"].notna().any()
 
 
 def test_headers_are_taken_where_there_is_no_btf(agent_run_by: Start) -> None:

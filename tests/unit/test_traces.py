@@ -70,9 +70,12 @@ def test_every_column_of_one_record() -> None:
         "dev": "lo",
         "ifindex": 1,
         "netns": 4026531840,
+        "netns_name": "blue",
         "sk": 0xFFFF888000002000,
         "sk_inode": 4711,
         "sk_cookie": 77,
+        "cgroup": f"/system.slice/docker-{'c0ffee' * 10}beef.scope",
+        "container": "c0ffeec0ffee",
     }
 
 
@@ -91,6 +94,7 @@ RESTS_ON: dict[Has | str | None, Has] = {
     "owner_pid": Has.SK,
     "sk_inode": Has.SK,
     "sk_cookie": Has.SK,
+    "cgroup": Has.SK,
 }
 
 
@@ -113,15 +117,21 @@ def test_an_unknown_context_is_absent() -> None:
     assert absent_columns(events(record(context=0))) == {"context"}
 
 
+OF_A_SOCKET = {c.name for c in COLUMNS if RESTS_ON.get(c.has) == Has.SK}
+
+
 @pytest.mark.parametrize(
     ("changes", "lacking"),
     [
-        ({"sk": 1}, {"owner_pid", "owner_comm", "sk_inode", "sk_cookie"}),
+        ({"sk": 1}, OF_A_SOCKET),
         # Another socket at the same address.
-        ({"sock_hash": 1}, {"owner_pid", "owner_comm", "sk_inode", "sk_cookie"}),
+        ({"sock_hash": 1}, OF_A_SOCKET),
         ({"pid": 0}, {"owner_pid", "owner_comm"}),
         ({"inode": 0}, {"sk_inode"}),
         ({"cookie": 0}, {"sk_cookie"}),
+        ({"cgroup": 0}, {"cgroup", "container"}),
+        # One that was gone when its path was looked up.
+        ({"cgroup": 7778}, {"cgroup", "container"}),
     ],
 )
 def test_what_nobody_told_of_a_socket_is_absent(
@@ -481,9 +491,69 @@ def test_a_stats_that_lies(name: str, value: Any) -> None:
         _ = Trace(made).events
 
 
-def test_names_of_functions_are_hostile_input() -> None:
+HOSTILE = "\x1b[2J<b>\u202e"
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "name", "column"),
+    [
+        ("functions", "0xffffffff81000010", HOSTILE, "caller"),
+        ("netns", "4026531840", HOSTILE, "netns_name"),
+        ("cgroups", "7777", f"/{HOSTILE}", "cgroup"),
+        ("cgroups", "7777", f"/lxc/{HOSTILE}", "container"),
+    ],
+)
+def test_names_that_the_agent_found_are_hostile_input(
+    table: str, key: str, name: str, column: str
+) -> None:
     made = frames(record())
-    made[3] = control(
-        Kind.SYMBOLS, **symbols(functions={"0xffffffff81000010": "\x1b[2Jf"})
-    )
-    assert Trace(made, selection=ALL).events["caller"][0] == "\\x1b[2Jf"
+    made[4] = control(Kind.SYMBOLS, **symbols(**{table: {key: name}}))
+    shown = Trace(made, selection=ALL).events[column][0]
+    assert shown.rpartition("/")[2] == "\\x1b[2J<b>\\u202e"
+
+
+def containers(count: int) -> dict[str, str]:
+    """Ids of control groups, and the path of each."""
+    return {str(i + 1): f"/docker/{i:012}{'0' * 52}" for i in range(count)}
+
+
+def in_places(count: int) -> pd.DataFrame:
+    """As many records, each in a namespace and in a container of its own."""
+    numbers = range(1, count + 1)
+    made = frames(*(record(ts=2_000 + i, count=i, sk=i, netns=i) for i in numbers))
+    sockets = b"".join(socket(sk=i, cgroup=i) for i in numbers)
+    made[-4] = Frame(Kind.SOCKETS, sockets)
+    netns = {str(i): f"ns{i}" for i in numbers}
+    made[-3] = control(Kind.SYMBOLS, **symbols(netns=netns, cgroups=containers(count)))
+    return Trace(made, selection=ALL).events
+
+
+def test_each_event_has_its_own_place() -> None:
+    frame = in_places(3)
+    assert frame["netns_name"].tolist() == ["ns1", "ns2", "ns3"]
+    assert frame["cgroup"].tolist() == list(containers(3).values())
+    assert frame["container"].tolist() == [f"{i:012}" for i in range(3)]
+
+
+def test_a_place_costs_a_byte_a_row() -> None:
+    for count, size in ((100, 1), (200, 2)):
+        frame = in_places(count)
+        for name in ("netns_name", "cgroup", "container"):
+            assert frame[name].cat.codes.to_numpy().itemsize == size
+
+
+def test_only_some_places_have_names() -> None:
+    made = frames(*(record(ts=2_000 + i, count=i + 1, netns=i + 1) for i in range(4)))
+    made[-3] = control(Kind.SYMBOLS, **symbols(netns={"2": "blue", "4": "blue"}))
+    names = Trace(made, selection=ALL).events["netns_name"]
+    assert names.isna().tolist() == [True, False, True, False]
+    assert list(names.cat.categories) == ["blue"]
+
+
+@pytest.mark.parametrize("value", [None, [], "x", {"1": 2}, {"1": None}])
+@pytest.mark.parametrize("name", ["functions", "netns", "cgroups"])
+def test_a_symbols_that_lies(name: str, value: Any) -> None:
+    made = frames(record())
+    made[4] = control(Kind.SYMBOLS, **symbols(**{name: value}))
+    with pytest.raises(StreamError, match=f"a SYMBOLS frame with a bad '{name}'"):
+        _ = Trace(made, selection=ALL).events
