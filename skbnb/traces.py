@@ -18,8 +18,9 @@ from . import accessor as accessor  # registers df.skb
 from .config import SCOPES
 from .errors import BusyError, OptionError, StreamError, TruncatedWarning
 from .records import events_frame
+from .units import printable
 from .views import TraceView
-from .wire import MAGIC, Frame, Reader
+from .wire import MAGIC, TAP, Frame, Reader, checked
 from .wire import Kind as FrameKind
 
 __all__ = ["Selection", "Trace", "load"]
@@ -196,6 +197,7 @@ class Trace:
 
     def _about(self, chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
         hello, stats = self._control(FrameKind.HELLO), self._control(FrameKind.STATS)
+        taps = self._control(FrameKind.TAPS)
         outside = self._all["scope"][~chosen].value_counts()
         known = bool(stats)
         return {
@@ -221,6 +223,8 @@ class Trace:
             "sightings_lost": stats.get("sightings_lost"),
             "tasks_lost": stats.get("tasks_lost"),
             "missed": stats.get("missed"),
+            "sniffers": [_sniffer(tap) for tap in taps["sockets"]] if taps else None,
+            "more_sniffers": taps.get("more"),
             "max_events": hello.get("max_events"),
             "max_seconds": hello.get("max_seconds"),
             "duration": (stats["ended"] - stats["began"]) / 1e9 if known else None,
@@ -237,6 +241,15 @@ class Trace:
         functions = self._control(FrameKind.SYMBOLS).get("functions", {})
         sockets = [f.payload for f in self.frames if f.kind is FrameKind.SOCKETS]
         return events_frame(payloads, hello, ready, functions, b"".join(sockets))
+
+
+def _sniffer(tap: Any) -> dict[str, Any]:
+    """What is known of a packet socket, with names that print."""
+    known = checked(tap, TAP, "a socket of a TAPS frame")
+    return {
+        name: printable(known[name]) if isinstance(known[name], str) else known[name]
+        for name in TAP
+    }
 
 
 def load(path: str | FilePath) -> Trace:

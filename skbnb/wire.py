@@ -28,9 +28,11 @@ __all__ = [
     "MAX_EVENTS",
     "RECORD_SIZE",
     "SOCKET_SIZE",
+    "TAP",
     "Frame",
     "Kind",
     "Reader",
+    "checked",
     "control",
     "pack_header",
 ]
@@ -55,15 +57,17 @@ class Kind(IntEnum):
     READY = 2
     EVENTS = 3
     SOCKETS = 4
-    SYMBOLS = 5
-    STATS = 6
-    LOG = 7
-    ERROR = 8
-    END = 9
+    SYMBOLS = 6
+    TAPS = 7
+    STATS = 8
+    LOG = 9
+    ERROR = 10
+    END = 11
 
 
 _OPTIONAL_INT = (int, type(None))
 _OPTIONAL_NUMBER = (int, float, type(None))
+_OPTIONAL_STR = (str, type(None))
 
 # What a control frame of a trace says, and the types of it.
 FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
@@ -88,6 +92,10 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
     },
     Kind.READY: {"ts": int, "base": int},  # when; calls counted before
     Kind.SYMBOLS: {"functions": dict},  # address in hex -> name
+    Kind.TAPS: {
+        "sockets": list,  # each with the fields of TAP
+        "more": int,  # how many are left out
+    },
     Kind.STATS: {
         "calls": int,
         "lost": int,
@@ -105,6 +113,18 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
     Kind.LOG: {"text": str},  # what clang or BCC printed
     Kind.ERROR: {"code": str, "message": str, "hint": str},
     Kind.END: {"why": str},
+}
+
+# What a TAPS frame says of a packet socket that receives something.
+TAP: dict[str, type | tuple[type, ...]] = {
+    "netns": int,  # inode of its network namespace
+    "ifindex": int,  # the device; 0: any
+    "dev": _OPTIONAL_STR,  # its name
+    "protocol": int,  # 3: all, and what is sent, too
+    "everywhere": bool,  # it has what other namespaces send cloned, too
+    "inode": int,  # its own, as in /proc/PID/fd
+    "pid": _OPTIONAL_INT,  # who has it open
+    "comm": _OPTIONAL_STR,
 }
 
 
@@ -134,19 +154,35 @@ class Frame(NamedTuple):
         StreamError
             One is not; further fields are allowed.
         """
-        value = self.json
-        for name, kind in FIELDS[self.kind].items():
-            if not _is_a(kind, value.get(name, ...)):
-                raise StreamError(f"a {self.kind.name} frame with a bad {name!r}")
-        return value
+        return checked(self.json, FIELDS[self.kind], f"a {self.kind.name} frame")
 
     def pack(self) -> bytes:
         """The frame as it stands in a stream."""
         return pack_header(self.kind, len(self.payload)) + bytes(self.payload)
 
 
+def checked(
+    value: Any, fields: dict[str, type | tuple[type, ...]], what: str
+) -> dict[str, Any]:
+    """A dict that came in JSON, if it has these fields.
+
+    Raises
+    ------
+    StreamError
+        It has not: `what` says of what.
+    """
+    if not isinstance(value, dict):
+        raise StreamError(f"{what} that is no JSON object")
+    for name, kind in fields.items():
+        if not _is_a(kind, value.get(name, ...)):
+            raise StreamError(f"{what} with a bad {name!r}")
+    return value
+
+
 def _is_a(kind: type | tuple[type, ...], value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, kind):
+    if isinstance(value, bool):
+        return kind is bool
+    if not isinstance(value, kind):
         return False
     if isinstance(value, dict):
         return all(isinstance(text, str) for text in value.values())
@@ -218,7 +254,7 @@ class Reader:
             if len(header) < HEADER.size:
                 self.truncated = self.truncated or bool(header)
                 return
-            kind, length = _checked(*HEADER.unpack(header))
+            kind, length = _known(*HEADER.unpack(header))
             payload = self._read(length)
             if len(payload) == length:
                 yield Frame(kind, payload)
@@ -229,7 +265,7 @@ class Reader:
             return
 
 
-def _checked(kind: int, length: int) -> tuple[Kind, int]:
+def _known(kind: int, length: int) -> tuple[Kind, int]:
     try:
         known = Kind(kind)
     except ValueError:

@@ -25,6 +25,7 @@ from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header
 from . import lockdown, messages
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock
+from .taps import Taps
 
 # The reader is woken when an eighth of the ring is full, and this often anyway.
 TICK_SECONDS = 0.1
@@ -61,6 +62,7 @@ class Agent:
         self._programs: dict[tuple[object, ...], Program] = {}
         self._refused: dict[str, ProbeError] = {}
         self._trace: Running | None = None
+        self._taps = Taps()
         self._poll = select.epoll()
         self._poll.register(requests, select.EPOLLIN)
         self._watch_parent()
@@ -77,6 +79,7 @@ class Agent:
         """Work until the requests end."""
         self._write(MAGIC)
         self._preload()
+        self._taps.look()
         while True:
             ready = [fd for fd, _ in self._poll.poll(self._timeout())]
             if self._trace:
@@ -131,6 +134,7 @@ class Agent:
     def _start(self, config: Config) -> None:
         if self._trace:
             raise RequestError("a start while a trace is running")
+        self._taps.begin()
         refused = dict(self._refused) if config.probe == "auto" else {}
         for probe in candidates(config.probe):
             if probe.name in refused:
@@ -187,6 +191,7 @@ class Agent:
         assert trace
         trace.program.detach()
         stopped = time.monotonic_ns()
+        self._taps.look()
         for fd in trace.program.reader.fds:
             self._poll.unregister(fd)
         while trace.program.reader.drain(self._send_events, MAX_EVENTS):
@@ -199,6 +204,7 @@ class Agent:
         self._write(pack_header(Kind.SOCKETS, len(sockets)))
         self._write(sockets)
         self._send(Kind.SYMBOLS, functions=trace.program.functions())
+        self._send(Kind.TAPS, **self._taps.told())
         self._send(
             Kind.STATS,
             **counts,

@@ -16,7 +16,7 @@ from skbnb.errors import OptionError, StreamError, TruncatedWarning
 from skbnb.schema import COLUMNS, DERIVED, Has
 from skbnb.traces import Selection, Trace
 from skbnb.wire import Frame, Kind, control
-from tests.records import absent, frames, hello, record, socket, stats
+from tests.records import absent, frames, hello, record, socket, stats, tap
 
 ALL = Selection("all")
 
@@ -472,3 +472,62 @@ def test_names_of_functions_are_hostile_input() -> None:
     made = frames(record())
     made[3] = control(Kind.SYMBOLS, functions={"0xffffffff81000010": "\x1b[2Jf"})
     assert Trace(made, selection=ALL).events["caller"][0] == "\\x1b[2Jf"
+
+
+def tapped(sockets: Any, more: Any = 0) -> Trace:
+    return Trace(
+        [
+            control(Kind.TAPS, sockets=sockets, more=more)
+            if frame.kind is Kind.TAPS
+            else frame
+            for frame in frames(record())
+        ]
+    )
+
+
+def test_sniffers() -> None:
+    told = [tap(), tap(pid=None, comm=None, further=1)]
+    about = tapped(told, 3).events.attrs["skbnb"]
+    assert about["sniffers"] == [tap(), tap(pid=None, comm=None)]
+    assert about["more_sniffers"] == 3
+
+
+def test_without_word_of_sniffers_they_are_unknown() -> None:
+    made = [frame for frame in frames(record()) if frame.kind is not Kind.TAPS]
+    about = Trace(made).events.attrs["skbnb"]
+    assert about["sniffers"] is about["more_sniffers"] is None
+
+
+def test_names_of_sniffers_are_hostile_input() -> None:
+    about = tapped([tap(comm="\x1b[2J", dev="\u202e")]).events.attrs["skbnb"]
+    (sniffer,) = about["sniffers"]
+    assert (sniffer["comm"], sniffer["dev"]) == ("\\x1b[2J", "\\u202e")
+
+
+LIES: dict[str, tuple[Any, ...]] = {
+    "netns": (None, -1, 1.5, True, "1"),
+    "ifindex": (None, -1),
+    "dev": (1, ["lo"]),
+    "protocol": ("3", None),
+    "everywhere": (0, 1, None, "no"),
+    "inode": (None, 10**30),
+    "pid": ("1", -1, False),
+    "comm": (1, {}),
+}
+
+
+@pytest.mark.parametrize(
+    "sockets",
+    [
+        *(None, {}, ["lo"], [[]], [{}], [tap(), 5]),
+        *([tap(**{name: lie})] for name, lies in LIES.items() for lie in lies),
+    ],
+)
+def test_sniffers_that_are_none(sockets: Any) -> None:
+    with pytest.raises(StreamError, match="TAPS frame"):
+        _ = tapped(sockets).events
+
+
+def test_a_number_of_sniffers_that_is_none() -> None:
+    with pytest.raises(StreamError, match="a TAPS frame with a bad 'more'"):
+        _ = tapped([], "many").events
