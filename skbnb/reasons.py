@@ -819,13 +819,15 @@ def describe(slug: str) -> str:
     Parameters
     ----------
     slug
-        As `reason_of` gives it.
+        As `reason_of` gives it, or ``unknown`` where nobody saw the caller.
 
     Raises
     ------
     KeyError
         There is no such reason.
     """
+    if slug == "unknown":
+        return "Nobody saw which function asked."
     if slug.startswith("unknown ("):
         return "Why this function clones packets is not in the table of reasons."
     return _BY_SLUG[slug].text
