@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from . import errors
+    from .comparison import compare
     from .notebook import trace
     from .traces import Trace, load
     from .transport import AgentTransport, ReplayTransport
@@ -29,6 +30,7 @@ __all__ = [
     "AgentTransport",
     "ReplayTransport",
     "Trace",
+    "compare",
     "errors",
     "last",
     "load",
@@ -43,6 +45,7 @@ _HOMES = {
     "AgentTransport": "transport",
     "ReplayTransport": "transport",
     "Trace": "traces",
+    "compare": "comparison",
     "load": "traces",
     "trace": "notebook",
 }

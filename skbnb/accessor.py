@@ -6,10 +6,16 @@ Importing this module registers it with pandas.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 
 from . import analysis, charts
+from .comparison import Comparison, compare
 from .views import FigureView
+
+if TYPE_CHECKING:
+    from .traces import Trace
 
 __all__ = ["Plots", "SkbAccessor"]
 
@@ -82,3 +88,7 @@ class SkbAccessor:
     def plot(self) -> Plots:
         """The same as figures."""
         return Plots(self._df)
+
+    def compare(self, other: pd.DataFrame | Trace) -> Comparison:
+        """What changed from this trace to another; see `comparison.compare`."""
+        return compare(self._df, other)

@@ -87,8 +87,7 @@ def reasons(df: pd.DataFrame) -> pd.DataFrame:
     table = pd.DataFrame({"reason": pd.Series(slugs, dtype="str")})
     table = table.assign(**_tallies(df, group, len(slugs)))
     table["processes"] = np.bincount(pairs // max(len(pids), 1), minlength=len(slugs))
-    words = [*map(describe, reason.categories), "Nobody saw which function asked."]
-    table["why"] = pd.Series(words, dtype="str")
+    table["why"] = pd.Series(list(map(describe, slugs)), dtype="str")
     table = table[table["processes"] > 0]
     return table.sort_values(
         "clones", ascending=False, kind="stable", ignore_index=True

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Axis", "Chart", "Series", "processes", "reasons", "timeline"]
+__all__ = [
+    "Axis",
+    "Chart",
+    "Series",
+    "changes",
+    "processes",
+    "reasons",
+    "timeline",
+]
 
 # Of Okabe and Ito's eight colours, the six that are seen on white and on black.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
@@ -37,7 +45,8 @@ class Axis:
     """One axis: what it measures, in which unit, and its ends.
 
     An axis of processes has `rows`, their names, at 0, 1, 2 ... from the top down; on a
-    `whole` one there is nothing between two whole numbers.
+    `whole` one there is nothing between two whole numbers; what a `signed` one
+    measures is more or less than before.
     """
 
     title: str
@@ -45,12 +54,17 @@ class Axis:
     high: float
     rows: tuple[str, ...] = ()
     whole: bool = False
+    signed: bool = False
 
     @property
     def step(self) -> float:
         """From one tick to the next, for eight ticks or fewer."""
         step = nice((self.high - self.low) / 8)
         return max(step, 1.0) if self.whole else step
+
+    def number(self, value: float) -> str:
+        """The number at a bar's end."""
+        return f"{value:+,}" if self.signed and value else f"{value:,}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,37 @@ def _bars(title: str, df: pd.DataFrame, series: tuple[Series, ...], y: Axis) -> 
     # The number at a bar's end needs some room.
     x = Axis("clones", 0, max(most, 1) * 1.15, whole=True)
     return Chart("bars", title, _subtitle(df), x, y, series)
+
+
+def changes(table: pd.DataFrame, subtitle: str) -> Chart:
+    """Chart how many more or fewer clones were made for each reason, as bars.
+
+    Parameters
+    ----------
+    table
+        `Comparison.reasons`.
+    subtitle
+        What was compared.
+    """
+    shown = table.head(_MAX_ROWS)
+    series = tuple(
+        Series(
+            printable(row["reason"], 60),
+            _PALETTE[1] if row["change"] > 0 else _PALETTE[0],
+            [row["change"]],
+            [number],
+            [f"{row['why']}\na: {row['a']:,}, b: {row['b']:,}"],
+        )
+        for number, row in enumerate(shown.to_dict("records"))
+    )
+    rows = tuple(one.name for one in series) or ("",)
+    ends = [0, *shown["change"].tolist()]
+    # The numbers at the bars' ends need some room, on either side.
+    room = max(max(ends) - min(ends), 1) * 0.15
+    low, high = min(ends) - room, max(ends) + room
+    x = Axis("more or fewer clones", low, high, whole=True, signed=True)
+    y = Axis("", -0.5, len(rows) - 0.5, rows)
+    return Chart("bars", "Change by reason", subtitle, x, y, series)
 
 
 def timeline(df: pd.DataFrame) -> Chart:

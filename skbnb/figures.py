@@ -140,7 +140,7 @@ def _bar(series: charts.Series, chart: charts.Chart) -> go.Bar:
         **_common(series),
         orientation="h",
         marker={"color": series.colour},
-        text=[f"{clones:,}" for clones in series.x],
+        text=list(map(chart.x.number, series.x)),
         textposition="outside",
         cliponaxis=False,
     )

@@ -861,13 +861,15 @@ def describe(slug: str) -> str:
     Parameters
     ----------
     slug
-        As `reason_of` gives it.
+        As `reason_of` gives it, or ``unknown`` where nobody saw the caller.
 
     Raises
     ------
     KeyError
         There is no such reason.
     """
+    if slug == "unknown":
+        return "Nobody saw which function asked."
     for unknown, verb in (("unknown (", "clones"), ("unknown copy (", "copies")):
         if slug.startswith(unknown):
             return f"Why this function {verb} packets is not in the table of reasons."

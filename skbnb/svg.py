@@ -148,7 +148,10 @@ def _marks(plot: _Plot) -> Iterator[str]:
         if plot.chart.form == "bars":
             yield _filled(series, "".join(_bar(plot, x, y) for x, y in points))
             for x, y in points:
-                yield _text(plot.x(x) + 5, plot.y(y) + 4, f"{x:,}", "start")
+                # Outside the bar, on whichever side it ends.
+                away, anchor = (-5, "end") if x < 0 else (5, "start")
+                number = plot.chart.x.number(x)
+                yield _text(plot.x(x) + away, plot.y(y) + 4, number, anchor)
         elif plot.chart.form == "columns":
             path = ""
             for x, y in points:

@@ -19,8 +19,9 @@ from .config import SCOPES
 from .errors import BusyError, OptionError, StreamError, TruncatedWarning
 from .names import Names
 from .records import events_frame
+from .units import printable
 from .views import TraceView
-from .wire import MAGIC, Frame, Reader
+from .wire import MAGIC, TAP, Frame, Reader, checked
 from .wire import Kind as FrameKind
 
 __all__ = ["Selection", "Trace", "load"]
@@ -197,6 +198,7 @@ class Trace:
 
     def _about(self, chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
         hello, stats = self._control(FrameKind.HELLO), self._control(FrameKind.STATS)
+        taps = self._control(FrameKind.TAPS)
         outside = self._all["scope"][~chosen].value_counts()
         known = bool(stats)
         return {
@@ -231,6 +233,8 @@ class Trace:
             else None,
             "sent": self._sent(stats) if known else None,
             "skb_size": hello.get("skb_size"),
+            "sniffers": [_sniffer(tap) for tap in taps["sockets"]] if taps else None,
+            "more_sniffers": taps.get("more"),
             "max_events": hello.get("max_events"),
             "max_seconds": hello.get("max_seconds"),
             "duration": (stats["ended"] - stats["began"]) / 1e9 if known else None,
@@ -263,6 +267,15 @@ class Trace:
 
     def _payloads(self, kind: FrameKind) -> list[bytes]:
         return [frame.payload for frame in self.frames if frame.kind is kind]
+
+
+def _sniffer(tap: Any) -> dict[str, Any]:
+    """What is known of a packet socket, with names that print."""
+    known = checked(tap, TAP, "a socket of a TAPS frame")
+    return {
+        name: printable(known[name]) if isinstance(known[name], str) else known[name]
+        for name in TAP
+    }
 
 
 def load(path: str | FilePath) -> Trace:

@@ -7,8 +7,12 @@ A process chooses its own name, so a name is hostile until it has passed `printa
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-__all__ = ["counted", "duration", "nice", "printable", "si"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["counted", "duration", "listed", "nice", "printable", "si"]
 
 
 def printable(text: object, width: int = 1000) -> str:
@@ -28,6 +32,13 @@ def counted(number: int, noun: str) -> str:
     plural = noun + ("es" if noun.endswith("s") else "s")
     plural = noun[:-1] + "ies" if noun.endswith("y") else plural
     return f"{number:,} {noun if number == 1 else plural}"
+
+
+def listed(names: Sequence[str], most: int = 10) -> str:
+    """Names as people list them: ``a``, ``a and b``, ``a, b and 7 more``."""
+    rest = len(names) - most
+    names = [*names[:most], f"{rest:,} more"] if rest > 0 else names
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def duration(seconds: float) -> str:

@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 
     Bundle = dict[str, Any]
 
-__all__ = ["FigureView", "TraceView", "html", "receipt", "text"]
+__all__ = [
+    "STYLE",
+    "FigureView",
+    "TraceView",
+    "aligned",
+    "bundle",
+    "html",
+    "marked",
+    "receipt",
+    "text",
+]
 
 _MAX_EVENTS = 40
 _MAX_ROWS = 30
@@ -217,17 +227,21 @@ def _event_lines(df: pd.DataFrame) -> list[str]:
 def _process_lines(table: pd.DataFrame) -> list[str]:
     if table.empty:
         return []
-    titles, *rows = _cells(table)
-    lines = [[title.upper() for title in titles], *rows]
+    return aligned(_cells(table)) + _more(table)
+
+
+def aligned(rows: list[list[str]]) -> list[str]:
+    """Titles and rows as lines: names, which come first, to the left, numbers not."""
+    titles, *others = rows
+    lines = [[title.upper() for title in titles], *others]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(
-            # Names to the left, numbers to the right.
             f"{cell:{'>' if place else '<'}{width}}"
             for place, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         for line in lines
-    ] + _more(table)
+    ]
 
 
 def _reason_lines(df: pd.DataFrame) -> list[str]:
@@ -279,7 +293,7 @@ def _more(table: pd.DataFrame) -> list[str]:
     return [f"... {len(rest):,} more, with {clones}: see df.skb.processes"]
 
 
-_STYLE = """
+STYLE = """
 .skbnb { font-size: var(--jp-content-font-size1, 14px); }
 .skbnb p { margin: 0 0 8px; }
 .skbnb strong { color: var(--jp-error-color1, #d0473e); }
@@ -303,16 +317,16 @@ _STYLE = """
 
 def html(df: pd.DataFrame) -> str:
     """The receipt and the processes, as HTML without scripts or anything to fetch."""
-    phrases = " · ".join(map(_marked, _phrases(df)))
+    phrases = " · ".join(map(marked, _phrases(df)))
     table = analysis.processes(df)
     return (
-        f'<div class="skbnb"><style>{_STYLE}</style>\n'
+        f'<div class="skbnb"><style>{STYLE}</style>\n'
         f"<p>{phrases}</p>\n{'' if table.empty else _html_table(table)}"
         f"{_html_reasons(df)}</div>\n"
     )
 
 
-def _marked(phrase: str) -> str:
+def marked(phrase: str) -> str:
     """A phrase as HTML, in bold from its word of warning on."""
     before, word, after = re.split(r"(WARNING|TRUNCATED|$)", phrase, maxsplit=1)
     warning = f"<strong>{escape(word + after)}</strong>" if word else ""
@@ -371,12 +385,11 @@ class TraceView:
         include: Collection[str] | None = None,
         exclude: Collection[str] | None = None,
     ) -> Bundle:
-        makers = {"text/plain": text, "text/html": html}
-        return {
-            kind: make(self._df)
-            for kind, make in makers.items()
-            if _wanted(kind, include, exclude)
+        makers = {
+            "text/plain": lambda: text(self._df),
+            "text/html": lambda: html(self._df),
         }
+        return bundle(makers, include, exclude)
 
 
 # ------------------------------------------------------------------ a figure
@@ -414,21 +427,24 @@ class FigureView:
             "image/svg+xml": lambda: svg.draw(self._chart),
             "text/plain": self.__repr__,
         }
-        return {
-            kind: make()
-            for kind, make in makers.items()
-            if _wanted(kind, include, exclude)
-        }
+        return bundle(makers, include, exclude)
 
     def _plotly(self) -> Bundle:
         # Through JSON: a user may have added arrays to the figure.
-        bundle: Bundle = json.loads(self.figure.to_json())
+        made: Bundle = json.loads(self.figure.to_json())
         # Plotly's toolbar would offer to upload the data.
         config = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
-        return {**bundle, "config": config}
+        return {**made, "config": config}
 
 
-def _wanted(
-    kind: str, include: Collection[str] | None, exclude: Collection[str] | None
-) -> bool:
-    return (not include or kind in include) and kind not in (exclude or ())
+def bundle(
+    makers: dict[str, Callable[[], Any]],
+    include: Collection[str] | None,
+    exclude: Collection[str] | None,
+) -> Bundle:
+    """What IPython asks of a view: each kind that it wants, made now."""
+    return {
+        kind: make()
+        for kind, make in makers.items()
+        if (not include or kind in include) and kind not in (exclude or ())
+    }

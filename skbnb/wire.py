@@ -28,9 +28,11 @@ __all__ = [
     "MAX_EVENTS",
     "RECORD_SIZE",
     "SOCKET_SIZE",
+    "TAP",
     "Frame",
     "Kind",
     "Reader",
+    "checked",
     "control",
     "pack_header",
     "pack_stack",
@@ -59,6 +61,7 @@ class Kind(IntEnum):
     SOCKETS = 4
     STACKS = 5
     SYMBOLS = 6
+    TAPS = 7
     STATS = 8
     LOG = 9
     ERROR = 10
@@ -67,6 +70,7 @@ class Kind(IntEnum):
 
 _OPTIONAL_INT = (int, type(None))
 _OPTIONAL_NUMBER = (int, float, type(None))
+_OPTIONAL_STR = (str, type(None))
 
 # What a control frame of a trace says, and the types of it.
 FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
@@ -101,6 +105,10 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "netns": dict,  # inode number of a network namespace -> name
         "cgroups": dict,  # id of a control group -> path
     },
+    Kind.TAPS: {
+        "sockets": list,  # each with the fields of TAP
+        "more": int,  # how many are left out
+    },
     Kind.STATS: {
         "calls": int,
         "lost": int,
@@ -127,6 +135,18 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
     Kind.LOG: {"text": str},  # what clang or BCC printed
     Kind.ERROR: {"code": str, "message": str, "hint": str},
     Kind.END: {"why": str},
+}
+
+# What a TAPS frame says of a packet socket that receives something.
+TAP: dict[str, type | tuple[type, ...]] = {
+    "netns": int,  # inode of its network namespace
+    "ifindex": int,  # the device; 0: any
+    "dev": _OPTIONAL_STR,  # its name
+    "protocol": int,  # 3: all, and what is sent, too
+    "everywhere": bool,  # it has what other namespaces send cloned, too
+    "inode": int,  # its own, as in /proc/PID/fd
+    "pid": _OPTIONAL_INT,  # who has it open
+    "comm": _OPTIONAL_STR,
 }
 
 
@@ -156,15 +176,29 @@ class Frame(NamedTuple):
         StreamError
             One is not; further fields are allowed.
         """
-        value = self.json
-        for name, kind in FIELDS[self.kind].items():
-            if not _is_a(kind, value.get(name, ...)):
-                raise StreamError(f"a {self.kind.name} frame with a bad {name!r}")
-        return value
+        return checked(self.json, FIELDS[self.kind], f"a {self.kind.name} frame")
 
     def pack(self) -> bytes:
         """The frame as it stands in a stream."""
         return pack_header(self.kind, len(self.payload)) + bytes(self.payload)
+
+
+def checked(
+    value: Any, fields: dict[str, type | tuple[type, ...]], what: str
+) -> dict[str, Any]:
+    """A dict that came in JSON, if it has these fields.
+
+    Raises
+    ------
+    StreamError
+        It has not: `what` says of what.
+    """
+    if not isinstance(value, dict):
+        raise StreamError(f"{what} that is no JSON object")
+    for name, kind in fields.items():
+        if not _is_a(kind, value.get(name, ...)):
+            raise StreamError(f"{what} with a bad {name!r}")
+    return value
 
 
 def _is_a(kind: type | tuple[type, ...], value: object) -> bool:
@@ -267,7 +301,7 @@ class Reader:
             if len(header) < HEADER.size:
                 self.truncated = self.truncated or bool(header)
                 return
-            kind, length = _checked(*HEADER.unpack(header))
+            kind, length = _known(*HEADER.unpack(header))
             payload = self._read(length)
             if len(payload) == length:
                 yield Frame(kind, payload)
@@ -278,7 +312,7 @@ class Reader:
             return
 
 
-def _checked(kind: int, length: int) -> tuple[Kind, int]:
+def _known(kind: int, length: int) -> tuple[Kind, int]:
     try:
         known = Kind(kind)
     except ValueError:

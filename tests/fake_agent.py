@@ -45,6 +45,7 @@ def begin(abi: int = ABI) -> None:
 def finish(**counts: int) -> None:
     send(
         control(Kind.SYMBOLS, **symbols(functions={})),
+        control(Kind.TAPS, sockets=[], more=0),
         control(Kind.STATS, **stats(**counts)),
         control(Kind.END, why="stop"),
     )

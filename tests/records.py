@@ -167,6 +167,21 @@ def symbols(**changes: Any) -> dict[str, Any]:
     return {**fields, **changes}
 
 
+def tap(**changes: Any) -> dict[str, Any]:
+    """A sniffer on loopback, as a TAPS frame has it, with these fields changed."""
+    fields: dict[str, Any] = {
+        "netns": CURL["netns"],
+        "ifindex": 1,
+        "dev": "lo",
+        "protocol": 3,
+        "everywhere": False,
+        "inode": 4712,
+        "pid": 4711,
+        "comm": "tcpdump",
+    }
+    return {**fields, **changes}
+
+
 def frames(*records: bytes, **counts: Any) -> list[Frame]:
     """A whole trace of these records."""
     return [
@@ -175,6 +190,7 @@ def frames(*records: bytes, **counts: Any) -> list[Frame]:
         *(Frame(Kind.EVENTS, r) for r in records),
         Frame(Kind.SOCKETS, socket()),
         control(Kind.SYMBOLS, **symbols()),
+        control(Kind.TAPS, sockets=[tap()], more=0),
         control(Kind.STATS, **stats(**{"calls": len(records), **counts})),
         control(Kind.END, why="stop"),
     ]

@@ -26,6 +26,7 @@ from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header, pack_stac
 from . import layout, lockdown, messages, places
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock, skb_size
+from .taps import Taps
 
 # The reader is woken when an eighth of the ring is full, and this often anyway.
 TICK_SECONDS = 0.1
@@ -63,6 +64,7 @@ class Agent:
         self._programs: dict[tuple[object, ...], Program] = {}
         self._refused: dict[str, ProbeError] = {}
         self._trace: Running | None = None
+        self._taps = Taps()
         self._poll = select.epoll()
         self._poll.register(requests, select.EPOLLIN)
         self._watch_parent()
@@ -79,6 +81,7 @@ class Agent:
         """Work until the requests end."""
         self._write(MAGIC)
         self._preload()
+        self._taps.look()
         while True:
             ready = [fd for fd, _ in self._poll.poll(self._timeout())]
             if self._trace:
@@ -136,6 +139,7 @@ class Agent:
     def _start(self, config: Config) -> None:
         if self._trace:
             raise RequestError("a start while a trace is running")
+        self._taps.begin()
         refused = dict(self._refused) if config.probe == "auto" else {}
         for probe in candidates(config.probe):
             if probe.name in refused:
@@ -197,6 +201,7 @@ class Agent:
         assert trace
         trace.program.detach()
         stopped = time.monotonic_ns()
+        self._taps.look()
         for fd in trace.program.reader.fds:
             self._poll.unregister(fd)
         while trace.program.reader.drain(self._send_events, MAX_EVENTS):
@@ -220,6 +225,7 @@ class Agent:
             netns=places.at_any_time(trace.namespaces, places.namespaces()),
             cgroups=places.control_groups(cgroups, gone),
         )
+        self._send(Kind.TAPS, **self._taps.told())
         self._send(
             Kind.STATS,
             **counts,

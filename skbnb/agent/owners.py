@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Iterator, NamedTuple
+from typing import Iterable, Iterator, NamedTuple
 
 _SOCKET = re.compile(r"socket:\[(\d+)\]")
 
@@ -17,10 +17,15 @@ class Holder(NamedTuple):
     comm: bytes
 
 
-def holders(inodes: set[int]) -> dict[int, Holder]:
-    """Socket inode -> the process that has it open; the lowest id, if several have."""
+def processes() -> list[int]:
+    """Every process's id, from the lowest."""
+    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def holders(inodes: set[int], pids: Iterable[int]) -> dict[int, Holder]:
+    """Socket inode -> the process that has it open; the first of `pids` that has."""
     found: dict[int, Holder] = {}
-    for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
+    for pid in pids:
         if len(found) == len(inodes):
             break
         for inode in _sockets(pid):

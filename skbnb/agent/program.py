@@ -210,7 +210,7 @@ class Program:
         """
         found = [(bytes(key), value) for key, value in self._bpf[b"sockets"].items()]
         unused = {value.inode for _, value in found if value.inode and not value.pid}
-        held_by = owners.holders(unused) if unused else {}
+        held_by = owners.holders(unused, owners.processes()) if unused else {}
         for _, value in found:
             if value.inode in held_by:
                 value.pid, value.comm = held_by[value.inode]

@@ -16,7 +16,10 @@ import subprocess
 import sys
 import threading
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tests.stock.networks import Namespace
 
 GROUP = "239.1.2.3"
 LOOPBACK = "127.0.0.1"
@@ -59,9 +62,12 @@ def curl(url: str) -> None:
     time.sleep(0.2)
 
 
-def start_tcpdump(*options: str) -> subprocess.Popen[str]:
-    """Start a sniffer on loopback, and wait until it listens."""
+def start_tcpdump(
+    *options: str, host: Namespace | None = None
+) -> subprocess.Popen[str]:
+    """Start a sniffer, on loopback unless told, and wait until it listens."""
     command = ["tcpdump", "-i", "lo", "-n", *options]
+    command = host.command(*command) if host else command
     pipe = subprocess.PIPE
     sniffer = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True)
     assert sniffer.stderr

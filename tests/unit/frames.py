@@ -84,6 +84,8 @@ def _went_well(events: int, failed: int, seconds: float) -> dict[str, Any]:
         "lost": 0,
         "limited": 0,
         "failed": failed,
+        "sniffers": [],
+        "more_sniffers": 0,
         "others": {},
         "filters": "",
         "duration": seconds,

@@ -115,6 +115,7 @@ def test_describe() -> None:
     assert describe(reason_of("frobnicate")).endswith(".")
     with pytest.raises(KeyError):
         describe("frobnicate")
+    assert describe("unknown") == "Nobody saw which function asked."
 
 
 CALLS = [

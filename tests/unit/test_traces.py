@@ -16,7 +16,16 @@ from skbnb.errors import OptionError, StreamError, TruncatedWarning
 from skbnb.schema import COLUMNS, DERIVED, Has
 from skbnb.traces import Selection, Trace
 from skbnb.wire import Frame, Kind, control
-from tests.records import absent, frames, hello, record, socket, stats, symbols
+from tests.records import (
+    absent,
+    frames,
+    hello,
+    record,
+    socket,
+    stats,
+    symbols,
+    tap,
+)
 
 ALL = Selection("all")
 
@@ -522,9 +531,9 @@ def in_places(count: int) -> pd.DataFrame:
     numbers = range(1, count + 1)
     made = frames(*(record(ts=2_000 + i, count=i, sk=i, netns=i) for i in numbers))
     sockets = b"".join(socket(sk=i, cgroup=i) for i in numbers)
-    made[-4] = Frame(Kind.SOCKETS, sockets)
+    made[-5] = Frame(Kind.SOCKETS, sockets)
     netns = {str(i): f"ns{i}" for i in numbers}
-    made[-3] = control(Kind.SYMBOLS, **symbols(netns=netns, cgroups=containers(count)))
+    made[-4] = control(Kind.SYMBOLS, **symbols(netns=netns, cgroups=containers(count)))
     return Trace(made, selection=ALL).events
 
 
@@ -544,7 +553,7 @@ def test_a_place_costs_a_byte_a_row() -> None:
 
 def test_only_some_places_have_names() -> None:
     made = frames(*(record(ts=2_000 + i, count=i + 1, netns=i + 1) for i in range(4)))
-    made[-3] = control(Kind.SYMBOLS, **symbols(netns={"2": "blue", "4": "blue"}))
+    made[-4] = control(Kind.SYMBOLS, **symbols(netns={"2": "blue", "4": "blue"}))
     names = Trace(made, selection=ALL).events["netns_name"]
     assert names.isna().tolist() == [True, False, True, False]
     assert list(names.cat.categories) == ["blue"]
@@ -557,3 +566,62 @@ def test_a_symbols_that_lies(name: str, value: Any) -> None:
     made[4] = control(Kind.SYMBOLS, **symbols(**{name: value}))
     with pytest.raises(StreamError, match=f"a SYMBOLS frame with a bad '{name}'"):
         _ = Trace(made, selection=ALL).events
+
+
+def tapped(sockets: Any, more: Any = 0) -> Trace:
+    return Trace(
+        [
+            control(Kind.TAPS, sockets=sockets, more=more)
+            if frame.kind is Kind.TAPS
+            else frame
+            for frame in frames(record())
+        ]
+    )
+
+
+def test_sniffers() -> None:
+    told = [tap(), tap(pid=None, comm=None, further=1)]
+    about = tapped(told, 3).events.attrs["skbnb"]
+    assert about["sniffers"] == [tap(), tap(pid=None, comm=None)]
+    assert about["more_sniffers"] == 3
+
+
+def test_without_word_of_sniffers_they_are_unknown() -> None:
+    made = [frame for frame in frames(record()) if frame.kind is not Kind.TAPS]
+    about = Trace(made).events.attrs["skbnb"]
+    assert about["sniffers"] is about["more_sniffers"] is None
+
+
+def test_names_of_sniffers_are_hostile_input() -> None:
+    about = tapped([tap(comm="\x1b[2J", dev="\u202e")]).events.attrs["skbnb"]
+    (sniffer,) = about["sniffers"]
+    assert (sniffer["comm"], sniffer["dev"]) == ("\\x1b[2J", "\\u202e")
+
+
+LIES: dict[str, tuple[Any, ...]] = {
+    "netns": (None, -1, 1.5, True, "1"),
+    "ifindex": (None, -1),
+    "dev": (1, ["lo"]),
+    "protocol": ("3", None),
+    "everywhere": (0, 1, None, "no"),
+    "inode": (None, 10**30),
+    "pid": ("1", -1, False),
+    "comm": (1, {}),
+}
+
+
+@pytest.mark.parametrize(
+    "sockets",
+    [
+        *(None, {}, ["lo"], [[]], [{}], [tap(), 5]),
+        *([tap(**{name: lie})] for name, lies in LIES.items() for lie in lies),
+    ],
+)
+def test_sniffers_that_are_none(sockets: Any) -> None:
+    with pytest.raises(StreamError, match="TAPS frame"):
+        _ = tapped(sockets).events
+
+
+def test_a_number_of_sniffers_that_is_none() -> None:
+    with pytest.raises(StreamError, match="a TAPS frame with a bad 'more'"):
+        _ = tapped([], "many").events

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skbnb.units import counted, duration, nice, printable, si
+from skbnb.units import counted, duration, listed, nice, printable, si
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,21 @@ from skbnb.units import counted, duration, nice, printable, si
 )
 def test_duration(seconds: float, says: str) -> None:
     assert duration(seconds) == says
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        ([], ""),
+        (["a"], "a"),
+        (["a", "b"], "a and b"),
+        (["a", "b", "c"], "a, b and c"),
+        (["a", "b", "c", "d", "e"], "a, b, c and 2 more"),
+        (["x"] * 1003, "x, x, x and 1,000 more"),
+    ],
+)
+def test_listed(names: list[str], says: str) -> None:
+    assert listed(names, 3) == says
 
 
 @pytest.mark.parametrize(
