@@ -69,6 +69,11 @@ class SkbAccessor:
         return analysis.reasons(self._df)
 
     @property
+    def cost(self) -> pd.DataFrame:
+        """What the clones made for each reason cost; see `analysis.cost`."""
+        return analysis.cost(self._df)
+
+    @property
     def timeline(self) -> pd.DataFrame:
         """How many clones each process made when; see `analysis.timeline`."""
         return analysis.timeline(self._df)

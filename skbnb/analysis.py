@@ -19,7 +19,7 @@ from .units import nice
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NEEDS", "processes", "reasons", "timeline"]
+__all__ = ["NEEDS", "cost", "processes", "reasons", "timeline"]
 
 NEEDS = ("t", "comm", "pid", "kind")
 """The columns without which a frame is not a trace's."""
@@ -75,22 +75,55 @@ def reasons(df: pd.DataFrame) -> pd.DataFrame:
         probe did not see the caller), the counts of `processes`, ``processes`` (how
         many made them) and ``why``, the reason in plain words.
     """
-    reason = _category(df, "reason")
-    slugs = [*reason.categories, "unknown"]
-    codes = reason.codes.astype(np.intp)
-    group = np.where(codes < 0, len(slugs) - 1, codes)
+    group, slugs = _by_name(df, "reason")
     process, pids = _by_process(df)
     pairs = pd.unique(group * max(len(pids), 1) + process)
 
     table = pd.DataFrame({"reason": pd.Series(slugs, dtype="str")})
     table = table.assign(**_tallies(df, group, len(slugs)))
     table["processes"] = np.bincount(pairs // max(len(pids), 1), minlength=len(slugs))
-    words = [*map(describe, reason.categories), "Nobody saw which function asked."]
-    table["why"] = pd.Series(words, dtype="str")
-    table = table[table["processes"] > 0]
-    return table.sort_values(
-        "clones", ascending=False, kind="stable", ignore_index=True
-    )
+    table["why"] = _words(slugs)
+    return _most_first(table[table["processes"] > 0])
+
+
+def cost(df: pd.DataFrame) -> pd.DataFrame:
+    """Add up what the clones made for each reason cost.
+
+    A clone shares the packet's data, of which nothing is copied; what it needs is a
+    ``struct sk_buff`` of its own. A ``slab`` clone allocates one. A ``fast`` clone
+    allocates nothing: its half of a pair was allocated with the packet.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace, with the column ``reason``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per reason with any clone, most clones first. Columns ``reason``,
+        ``clones``, ``slab`` (allocations), ``bytes`` (of the packets, as in
+        `processes`), ``allocated`` (bytes: ``slab`` times the size of the kernel's
+        ``struct sk_buff``, without what the allocator adds; absent if the size is
+        unknown), ``per_packet`` (clones for each packet that the trace's scope handed
+        to a device, also where `df` is a selection; absent if none was, or if their
+        number is unknown) and ``why``. What rests on a column that `df` lacks is left
+        out. Every number is of its row alone, so the totals are
+        ``cost(df).sum(numeric_only=True, min_count=1)``.
+    """
+    said = df.attrs.get("skbnb", {})
+    size, sent = said.get("skb_size"), said.get("sent")
+    group, slugs = _by_name(df, "reason")
+    tallies = _tallies(df, group, len(slugs))
+    table = pd.DataFrame({"reason": pd.Series(slugs, dtype="str")})
+    wanted = ("clones", "slab", "bytes")
+    table = table.assign(**{name: tallies[name] for name in wanted if name in tallies})
+    if "slab" in table:
+        each = pd.NA if size is None else size
+        table["allocated"] = table["slab"].astype("UInt64") * each
+    table["per_packet"] = table["clones"] / (sent or np.nan)
+    table["why"] = _words(slugs)
+    return _most_first(table[table["clones"] > 0])
 
 
 def timeline(df: pd.DataFrame, bins: int = 100) -> pd.DataFrame:
@@ -157,6 +190,29 @@ def _tallies(
 def _by_process(df: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.uint32]]:
     """Number the processes from 0: each row's number, and each number's pid."""
     return pd.factorize(df["pid"].to_numpy())
+
+
+def _by_name(df: pd.DataFrame, column: str) -> tuple[NDArray[np.intp], list[str]]:
+    """Number the names in a column: each row's number, and each number's name.
+
+    The last number is that of rows where the name is absent: ``unknown``.
+    """
+    values = _category(df, column)
+    codes = values.codes.astype(np.intp)
+    codes[codes < 0] = len(values.categories)
+    return codes, [*values.categories, "unknown"]
+
+
+def _words(slugs: list[str]) -> pd.Series[str]:
+    """Each reason in plain words; the last slug stands for none."""
+    words = [*map(describe, slugs[:-1]), "Nobody saw which function asked."]
+    return pd.Series(words, dtype="str")
+
+
+def _most_first(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(
+        "clones", ascending=False, kind="stable", ignore_index=True
+    )
 
 
 def _last(
