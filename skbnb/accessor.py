@@ -74,6 +74,20 @@ class SkbAccessor:
         return analysis.cost(self._df)
 
     @property
+    def stacks(self) -> pd.DataFrame:
+        """How many clones were made on which way; see `analysis.stacks`."""
+        return analysis.stacks(self._df)
+
+    def folded(self, *, process: bool = False) -> str:
+        """The stacks as text, for tools that draw flame graphs; see `analysis.folded`.
+
+        ::
+
+            Path("curl.folded").write_text(clones.skb.folded(process=True))
+        """
+        return analysis.folded(self._df, process=process)
+
+    @property
     def timeline(self) -> pd.DataFrame:
         """How many clones each process made when; see `analysis.timeline`."""
         return analysis.timeline(self._df)

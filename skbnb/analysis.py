@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables made from a trace's DataFrame, each a DataFrame too.
+"""Tables made from a trace's DataFrame, each a DataFrame too, and `folded` stacks.
 
 Every function takes any selection of a trace's rows, in any order, that still has the
 columns `NEEDS`, and leaves it unchanged. All work is done on whole columns: ten million
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from .errors import OptionError
 from .reasons import describe
-from .units import nice
+from .units import nice, printable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NEEDS", "cost", "processes", "reasons", "timeline"]
+__all__ = ["NEEDS", "cost", "folded", "processes", "reasons", "stacks", "timeline"]
 
 NEEDS = ("t", "comm", "pid", "kind")
 """The columns without which a frame is not a trace's."""
@@ -126,6 +127,79 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
     return _most_first(table[table["clones"] > 0])
 
 
+def stacks(df: pd.DataFrame) -> pd.DataFrame:
+    """Count the clones that were made on each way through the kernel.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace that was made with ``--stacks``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per stack, most clones first. Columns ``stack`` (functions joined by
+        ``;``, the caller of skb_clone() last; ``unknown`` where the kernel gave none),
+        the counts of `processes`, ``reason`` (absent where it is unknown, or not the
+        same for all) and ``depth`` (functions, absent where the stack is unknown).
+        What rests on a column that `df` lacks is left out.
+
+    Raises
+    ------
+    OptionError
+        The trace has no stacks.
+    """
+    group, names = _by_stack(df)
+    table = pd.DataFrame({"stack": pd.Series(names, dtype="str")})
+    table = table.assign(**_tallies(df, group, len(names)))
+    if "reason" in df:
+        table["reason"] = _common(*_by_name(df, "reason"), group, len(names))
+    depths = [name.count(";") + 1 for name in names[:-1]]
+    table["depth"] = pd.Series([*depths, pd.NA], dtype="UInt32")
+    return _most_first(table[table["clones"] + table["failed"] > 0])
+
+
+def folded(df: pd.DataFrame, *, process: bool = False) -> str:
+    r"""Fold the stacks into lines, as flamegraph.pl, inferno and speedscope read them.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace that was made with ``--stacks``.
+    process
+        Put the name of the running thread (``comm``) before each stack.
+
+    Returns
+    -------
+    str
+        A line for each stack with any clone, most clones first: its functions joined
+        by ``;`` (``unknown`` where the kernel gave none), a space, and the number of
+        clones. What does not print is written out (``\x1b``), and ``;`` in a thread's
+        name becomes ``:``.
+
+    Raises
+    ------
+    OptionError
+        The trace has no stacks.
+    """
+    group, names = _by_stack(df)
+    after = [";".join(map(printable, name.split(";"))) for name in names]
+    before = [""]
+    if process:
+        comms, threads = _by_name(df, "comm")
+        group += comms * len(names)
+        before = [printable(name).replace(";", ":") + ";" for name in threads]
+    number, groups = pd.factorize(group[_equals(df, "kind", "clone")])
+    clones = np.bincount(number, minlength=len(groups))
+    order = np.argsort(-clones, kind="stable")
+    return "".join(
+        f"{before[comm]}{after[stack]} {count}\n"
+        for comm, stack, count in zip(
+            *np.divmod(groups[order], len(names)), clones[order], strict=True
+        )
+    )
+
+
 def timeline(df: pd.DataFrame, bins: int = 100) -> pd.DataFrame:
     """Count the clones of each process over time.
 
@@ -201,6 +275,22 @@ def _by_name(df: pd.DataFrame, column: str) -> tuple[NDArray[np.intp], list[str]
     codes = values.codes.astype(np.intp)
     codes[codes < 0] = len(values.categories)
     return codes, [*values.categories, "unknown"]
+
+
+def _by_stack(df: pd.DataFrame) -> tuple[NDArray[np.intp], list[str]]:
+    if "stack" not in df:
+        raise OptionError("this trace has no stacks", "Trace with --stacks.")
+    return _by_name(df, "stack")
+
+
+def _common(
+    number: NDArray[np.intp], names: list[str], group: NDArray[np.intp], groups: int
+) -> pd.Series[str]:
+    """Each group's name, if all its rows have the same; absent elsewhere."""
+    one = np.full(groups, len(names) - 1)
+    one[group] = number  # of many rows the last one's
+    one[group[number != one[group]]] = len(names) - 1
+    return pd.Series([*names[:-1], None], dtype="str").take(one).reset_index(drop=True)
 
 
 def _words(slugs: list[str]) -> pd.Series[str]:
