@@ -34,6 +34,10 @@ class Plots:
         """Draw the clones that were made for each reason, as bars."""
         return FigureView(charts.reasons(self._df))
 
+    def stacks(self) -> FigureView:
+        """Draw the ways through the kernel to skb_clone(), as an icicle."""
+        return FigureView(charts.stacks(self._df))
+
     def timeline(self) -> FigureView:
         """Draw when each process made clones: dots, or columns if they are too many."""
         return FigureView(charts.timeline(self._df))

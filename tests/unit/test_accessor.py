@@ -11,7 +11,7 @@ import pytest
 
 from skbnb import accessor, analysis, charts
 from skbnb.views import FigureView
-from tests.unit.frames import example
+from tests.unit.frames import example, with_stacks
 
 
 def test_tables() -> None:
@@ -25,8 +25,8 @@ def test_tables() -> None:
 def test_plots_have_the_names_of_their_tables() -> None:
     names = {name for name in vars(accessor.Plots) if not name.startswith("_")}
     # The cost by reason has the proportions of the reasons.
-    assert names == set(analysis.__all__) - {"NEEDS", "cost", "folded", "stacks"}
-    df = example(60, 5)
+    assert names == set(analysis.__all__) - {"NEEDS", "cost", "folded"}
+    df = with_stacks(example(60, 5))
     for name in names:
         view = getattr(df.skb.plot, name)()
         assert isinstance(view, FigureView)
