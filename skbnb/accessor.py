@@ -40,6 +40,10 @@ class Plots:
         """Draw the clones that were made for each reason, as bars."""
         return FigureView(charts.reasons(self._df))
 
+    def stacks(self) -> FigureView:
+        """Draw the ways through the kernel to skb_clone(), as an icicle."""
+        return FigureView(charts.stacks(self._df))
+
     def timeline(self) -> FigureView:
         """Draw when each process made clones: dots, or columns if they are too many."""
         return FigureView(charts.timeline(self._df))
@@ -78,6 +82,25 @@ class SkbAccessor:
     def family(self) -> pd.DataFrame:
         """Which packets were cloned from which; see `analysis.family`."""
         return analysis.family(self._df)
+
+    @property
+    def cost(self) -> pd.DataFrame:
+        """What the clones made for each reason cost; see `analysis.cost`."""
+        return analysis.cost(self._df)
+
+    @property
+    def stacks(self) -> pd.DataFrame:
+        """How many clones were made on which way; see `analysis.stacks`."""
+        return analysis.stacks(self._df)
+
+    def folded(self, *, process: bool = False) -> str:
+        """The stacks as text, for tools that draw flame graphs; see `analysis.folded`.
+
+        ::
+
+            Path("curl.folded").write_text(clones.skb.folded(process=True))
+        """
+        return analysis.folded(self._df, process=process)
 
     @property
     def timeline(self) -> pd.DataFrame:

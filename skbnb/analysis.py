@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tables made from a trace's DataFrame, each a DataFrame too.
+"""Tables made from a trace's DataFrame, each a DataFrame too, and `folded` stacks.
 
 Every function takes any selection of a trace's rows, in any order, that still has the
 columns `NEEDS`, and leaves it unchanged. All work is done on whole columns: ten million
@@ -15,12 +15,21 @@ import pandas as pd
 
 from .errors import OptionError
 from .reasons import describe
-from .units import nice
+from .units import nice, printable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["NEEDS", "family", "processes", "reasons", "timeline"]
+__all__ = [
+    "NEEDS",
+    "cost",
+    "family",
+    "folded",
+    "processes",
+    "reasons",
+    "stacks",
+    "timeline",
+]
 
 NEEDS = ("t", "comm", "pid", "kind")
 """The columns without which a frame is not a trace's."""
@@ -77,20 +86,126 @@ def reasons(df: pd.DataFrame) -> pd.DataFrame:
         probe did not see the caller), the counts of `processes`, ``processes`` (how
         many made them) and ``why``, the reason in plain words.
     """
-    reason = _category(df, "reason")
-    slugs = [*reason.categories, "unknown"]
-    codes = reason.codes.astype(np.intp)
-    group = np.where(codes < 0, len(slugs) - 1, codes)
+    group, slugs = _by_name(df, "reason")
     process, pids = _by_process(df)
     pairs = pd.unique(group * max(len(pids), 1) + process)
 
     table = pd.DataFrame({"reason": pd.Series(slugs, dtype="str")})
     table = table.assign(**_tallies(df, group, len(slugs)))
     table["processes"] = np.bincount(pairs // max(len(pids), 1), minlength=len(slugs))
-    table["why"] = pd.Series(list(map(describe, slugs)), dtype="str")
-    table = table[table["processes"] > 0]
-    return table.sort_values(
-        "clones", ascending=False, kind="stable", ignore_index=True
+    table["why"] = _words(slugs)
+    return _most_first(table[table["processes"] > 0])
+
+
+def cost(df: pd.DataFrame) -> pd.DataFrame:
+    """Add up what the clones made for each reason cost.
+
+    A clone shares the packet's data, of which nothing is copied; what it needs is a
+    ``struct sk_buff`` of its own. A ``slab`` clone allocates one. A ``fast`` clone
+    allocates nothing: its half of a pair was allocated with the packet.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace, with the column ``reason``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per reason with any clone, most clones first. Columns ``reason``,
+        ``clones``, ``slab`` (allocations), ``bytes`` (of the packets, as in
+        `processes`), ``allocated`` (bytes: ``slab`` times what the slab allocator takes
+        for each ``struct sk_buff``; absent if that is unknown), ``per_packet`` (clones
+        for each packet that the trace's scope handed to a device, also where `df` is a
+        selection; absent if none was, or if their number is unknown) and ``why``. What
+        rests on a column that `df` lacks is left out. Every number is of its row alone,
+        so the totals are ``cost(df).sum(numeric_only=True, min_count=1)``.
+    """
+    said = df.attrs.get("skbnb", {})
+    size, sent = said.get("skb_size"), said.get("sent")
+    group, slugs = _by_name(df, "reason")
+    tallies = _tallies(df, group, len(slugs))
+    table = pd.DataFrame({"reason": pd.Series(slugs, dtype="str")})
+    wanted = ("clones", "slab", "bytes")
+    table = table.assign(**{name: tallies[name] for name in wanted if name in tallies})
+    if "slab" in table:
+        each = pd.NA if size is None else size
+        table["allocated"] = table["slab"].astype("UInt64") * each
+    table["per_packet"] = table["clones"] / (sent or np.nan)
+    table["why"] = _words(slugs)
+    return _most_first(table[table["clones"] > 0])
+
+
+def stacks(df: pd.DataFrame) -> pd.DataFrame:
+    """Count the clones that were made on each way through the kernel.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace that was made with ``--stacks``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per stack, most clones first. Columns ``stack`` (functions joined by
+        ``;``, the caller of skb_clone() last; ``unknown`` where the kernel gave none),
+        the counts of `processes`, ``reason`` (absent where it is unknown, or not the
+        same for all) and ``depth`` (functions, absent where the stack is unknown).
+        What rests on a column that `df` lacks is left out.
+
+    Raises
+    ------
+    OptionError
+        The trace has no stacks.
+    """
+    group, names = _by_stack(df)
+    table = pd.DataFrame({"stack": pd.Series(names, dtype="str")})
+    table = table.assign(**_tallies(df, group, len(names)))
+    if "reason" in df:
+        table["reason"] = _common(*_by_name(df, "reason"), group, len(names))
+    depths = [name.count(";") + 1 for name in names[:-1]]
+    table["depth"] = pd.Series([*depths, pd.NA], dtype="UInt32")
+    return _most_first(table[table["clones"] + table["failed"] > 0])
+
+
+def folded(df: pd.DataFrame, *, process: bool = False) -> str:
+    r"""Fold the stacks into lines, as flamegraph.pl, inferno and speedscope read them.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace that was made with ``--stacks``.
+    process
+        Put the name of the running thread (``comm``) before each stack.
+
+    Returns
+    -------
+    str
+        A line for each stack with any clone, most clones first: its functions joined
+        by ``;`` (``unknown`` where the kernel gave none), a space, and the number of
+        clones. What does not print is written out (``\x1b``), and ``;`` in a thread's
+        name becomes ``:``.
+
+    Raises
+    ------
+    OptionError
+        The trace has no stacks.
+    """
+    group, names = _by_stack(df)
+    after = [";".join(map(printable, name.split(";"))) for name in names]
+    before = [""]
+    if process:
+        comms, threads = _by_name(df, "comm")
+        group += comms * len(names)
+        before = [printable(name).replace(";", ":") + ";" for name in threads]
+    number, groups = pd.factorize(group[_equals(df, "kind", "clone")])
+    clones = np.bincount(number, minlength=len(groups))
+    order = np.argsort(-clones, kind="stable")
+    return "".join(
+        f"{before[comm]}{after[stack]} {count}\n"
+        for comm, stack, count in zip(
+            *np.divmod(groups[order], len(names)), clones[order], strict=True
+        )
     )
 
 
@@ -256,6 +371,44 @@ def _tallies(
 def _by_process(df: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.uint32]]:
     """Number the processes from 0: each row's number, and each number's pid."""
     return pd.factorize(df["pid"].to_numpy())
+
+
+def _by_name(df: pd.DataFrame, column: str) -> tuple[NDArray[np.intp], list[str]]:
+    """Number the names in a column: each row's number, and each number's name.
+
+    The last number is that of rows where the name is absent: ``unknown``.
+    """
+    values = _category(df, column)
+    codes = values.codes.astype(np.intp)
+    codes[codes < 0] = len(values.categories)
+    return codes, [*values.categories, "unknown"]
+
+
+def _by_stack(df: pd.DataFrame) -> tuple[NDArray[np.intp], list[str]]:
+    if "stack" not in df:
+        raise OptionError("this trace has no stacks", "Trace with --stacks.")
+    return _by_name(df, "stack")
+
+
+def _common(
+    number: NDArray[np.intp], names: list[str], group: NDArray[np.intp], groups: int
+) -> pd.Series[str]:
+    """Each group's name, if all its rows have the same; absent elsewhere."""
+    one = np.full(groups, len(names) - 1)
+    one[group] = number  # of many rows the last one's
+    one[group[number != one[group]]] = len(names) - 1
+    return pd.Series([*names[:-1], None], dtype="str").take(one).reset_index(drop=True)
+
+
+def _words(slugs: list[str]) -> pd.Series[str]:
+    """Each reason in plain words."""
+    return pd.Series(list(map(describe, slugs)), dtype="str")
+
+
+def _most_first(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(
+        "clones", ascending=False, kind="stable", ignore_index=True
+    )
 
 
 def _last(

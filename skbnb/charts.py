@@ -15,6 +15,7 @@ import pandas as pd
 
 from . import analysis
 from .facts import Facts
+from .trees import grow
 from .units import counted, nice, printable, si
 
 if TYPE_CHECKING:
@@ -22,22 +23,33 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .trees import Node, Tree
+
 __all__ = [
     "Axis",
+    "Box",
     "Chart",
+    "Icicle",
     "Series",
     "changes",
     "processes",
     "reasons",
+    "stacks",
     "timeline",
 ]
 
 # Of Okabe and Ito's eight colours, the six that are seen on white and on black.
 _PALETTE = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9", "#CC79A7")
 _GREY = "#8C8C8C"
+_WAY = "#B8B8B8"
 
 _MAX_ROWS = 30
 _MAX_DOTS = 2000
+_MAX_BOXES = 400
+_MAX_NAME = 80
+_MAX_DEPTH = 64
+# Of all clones: a narrower box is hard to see.
+_MIN_BOX = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,57 @@ class Chart:
     width: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A function in an icicle, below the one that called it.
+
+    Attributes
+    ----------
+    parent
+        The caller's place among the boxes, which is before its own; -1 for the root.
+    row
+        From 0, the root's, downwards.
+    start, clones
+        How many clones are left of it, and how many in it.
+    """
+
+    name: str
+    parent: int
+    row: int
+    start: int
+    clones: int
+    colour: str
+    hover: str
+
+    @property
+    def ink(self) -> str:
+        """Black or white: which is read better on its colour."""
+        return "#FFFFFF" if self.colour == _PALETTE[0] else "#000000"
+
+
+@dataclass(frozen=True, slots=True)
+class Icicle:
+    """A figure of what called what, before it is drawn.
+
+    Attributes
+    ----------
+    boxes
+        The root, as wide as all clones, and then each after the one above it.
+    legend
+        What each colour says.
+    """
+
+    title: str
+    subtitle: str
+    boxes: tuple[Box, ...]
+    legend: tuple[tuple[str, str], ...]
+
+    @property
+    def rows(self) -> int:
+        """How many rows its boxes take."""
+        return max((box.row for box in self.boxes), default=0) + 1
+
+
 def processes(df: pd.DataFrame) -> Chart:
     """Chart the clones of each process, as bars."""
     ranking = _Ranking(analysis.processes(df), _MAX_ROWS)
@@ -173,6 +236,97 @@ def changes(table: pd.DataFrame, subtitle: str) -> Chart:
     x = Axis("more or fewer clones", low, high, whole=True, signed=True)
     y = Axis("", -0.5, len(rows) - 0.5, rows)
     return Chart("bars", "Change by reason", subtitle, x, y, series)
+
+
+def stacks(df: pd.DataFrame) -> Icicle:
+    """Chart the ways through the kernel to skb_clone(), merged where they begin alike.
+
+    A function that called skb_clone() has the colour of its reason.
+
+    Raises
+    ------
+    OptionError
+        The trace has no stacks.
+    """
+    # What is not drawn need not be added up.
+    df = df.drop(columns=["path", "len"], errors="ignore")
+    ways = _Ways(analysis.stacks(df))
+    tree = ways.tree()
+    colours = _reason_colours(df)
+    boxes = tuple(ways.box(node, colours) for node in tree.nodes)
+    used = {box.colour for box in boxes}
+    named = {**colours, "another or unknown reason": _GREY, "on the way": _WAY}
+    return Icicle(
+        title="Clones by stack",
+        subtitle=" · ".join([_subtitle(df), *_cuts(tree)]),
+        boxes=boxes,
+        legend=tuple(
+            (printable(name, 40), colour)
+            for name, colour in named.items()
+            if colour in used
+        ),
+    )
+
+
+def _reason_colours(df: pd.DataFrame) -> dict[str, str]:
+    """The colours of the reasons that have one, as in the chart of reasons."""
+    if "reason" not in df:
+        return {}
+    first = analysis.reasons(df)["reason"].head(len(_PALETTE))
+    return {reason: _colour(rank) for rank, reason in enumerate(first)}
+
+
+class _Ways:
+    """The ways through the kernel: each one's functions, clones and reason."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        table = table[table["clones"] > 0]
+        self._paths = [stack.split(";") for stack in table["stack"]]
+        self._clones = table["clones"].tolist()
+        self._reasons = table.get("reason", pd.Series(pd.NA, table.index)).tolist()
+        self._total = sum(self._clones)
+
+    def tree(self) -> Tree:
+        return grow(
+            self._paths,
+            self._clones,
+            least=self._total * _MIN_BOX,
+            most=_MAX_BOXES,
+            deepest=_MAX_DEPTH,
+        )
+
+    def box(self, node: Node, colours: dict[Any, str]) -> Box:
+        share = f"{node.weight / self._total:.1%} of all"
+        texts = [f"{counted(node.weight, 'clone')}, {share}"]
+        colour = _WAY
+        ends = [n for n in node.paths if len(self._paths[n]) == node.depth]
+        if ends:
+            reasons = {self._reasons[n] for n in ends}
+            reason = reasons.pop() if len(reasons) == 1 else pd.NA
+            why = "unknown why" if pd.isna(reason) else printable(reason, 40)
+            texts.append(f"{sum(self._clones[n] for n in ends):,} made here: {why}")
+            colour = colours.get(reason, _GREY)
+        return Box(
+            printable(node.name, _MAX_NAME) if node.depth else "all",
+            node.parent,
+            row=node.depth,
+            start=node.start,
+            clones=node.weight,
+            colour=colour,
+            hover="\n".join(texts),
+        )
+
+
+def _cuts(tree: Tree) -> list[str]:
+    """What the figure leaves out, and how much that is."""
+    cuts = []
+    if tree.small:
+        clones = counted(max(tree.small), "clone")
+        cuts.append(f"left out: branches of up to {clones}, {sum(tree.small):,} in all")
+    if tree.deep:
+        clones = counted(sum(tree.deep), "clone")
+        cuts.append(f"left out: functions below the {_MAX_DEPTH}th, of {clones}")
+    return cuts
 
 
 def timeline(df: pd.DataFrame) -> Chart:

@@ -74,24 +74,17 @@ def timeline(df: pd.DataFrame) -> go.Figure:
     return draw(charts.timeline(df))
 
 
-def draw(chart: charts.Chart) -> go.Figure:
+def draw(chart: charts.Chart | charts.Icicle) -> go.Figure:
     """Draw any chart."""
-    trace = {"bars": _bar, "dots": _dots, "columns": _columns}[chart.form]
-    figure = go.Figure(
-        data=[trace(series, chart) for series in chart.series],
-        layout={
-            "template": TEMPLATE,
-            "title": {
-                "text": _escape(chart.title),
-                "subtitle": {"text": _escape(chart.subtitle)},
-            },
-            "xaxis": _axis(chart.x),
-            "yaxis": _axis(chart.y),
-            "height": 130 + 24 * len(chart.y.rows) if chart.y.rows else 400,
-            "showlegend": chart.form == "columns",
+    figure = _icicle(chart) if isinstance(chart, charts.Icicle) else _chart(chart)
+    figure.update_layout(
+        template=TEMPLATE,
+        title={
+            "text": _escape(chart.title),
+            "subtitle": {"text": _escape(chart.subtitle)},
         },
     )
-    if not chart.series:
+    if not figure.data:
         figure.add_annotation(
             text="no clones",
             x=0.5,
@@ -100,6 +93,64 @@ def draw(chart: charts.Chart) -> go.Figure:
             yref="paper",
             yanchor="bottom",
             showarrow=False,
+        )
+    return figure
+
+
+def _chart(chart: charts.Chart) -> go.Figure:
+    trace = {"bars": _bar, "dots": _dots, "columns": _columns}[chart.form]
+    return go.Figure(
+        data=[trace(series, chart) for series in chart.series],
+        layout={
+            "xaxis": _axis(chart.x),
+            "yaxis": _axis(chart.y),
+            "height": 130 + 24 * len(chart.y.rows) if chart.y.rows else 400,
+            "showlegend": chart.form == "columns",
+        },
+    )
+
+
+def _icicle(icicle: charts.Icicle) -> go.Figure:
+    hidden = {"visible": False, "fixedrange": True}
+    figure = go.Figure(
+        layout={
+            "height": 130 + 22 * icicle.rows,
+            "xaxis": hidden,
+            "yaxis": hidden,
+            "dragmode": False,
+            "modebar": {"remove": ["select", "lasso"]},
+            "legend": {"y": 0, "itemclick": False, "itemdoubleclick": False},
+            "uniformtext": {"minsize": 10, "mode": "hide"},
+        }
+    )
+    boxes = icicle.boxes
+    if not boxes:
+        return figure
+    figure.add_icicle(
+        ids=[str(place) for place in range(len(boxes))],
+        parents=[str(box.parent) if box.row else "" for box in boxes],
+        labels=[_escape(box.name) for box in boxes],
+        values=[box.clones for box in boxes],
+        branchvalues="total",
+        sort=False,
+        marker={"colors": [box.colour for box in boxes]},
+        textinfo="label",
+        textfont={"color": [box.ink for box in boxes]},
+        hovertext=[_escape(box.hover) for box in boxes],
+        hoverinfo="label+text",
+        tiling={"orientation": "v", "pad": 1},
+        leaf={"opacity": 1},
+        pathbar={"visible": False},
+    )
+    for name, colour in icicle.legend:
+        # An icicle has no legend: this is a trace of no marks, for its key.
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            name=_escape(name),
+            mode="markers",
+            marker={"color": colour, "symbol": "square", "size": 10},
+            showlegend=True,
         )
     return figure
 

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from .charts import Icicle
 
-    from .charts import Axis, Chart, Series
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from .charts import Axis, Box, Chart
 
 __all__ = ["draw"]
 
@@ -48,11 +50,16 @@ class _Plot:
         return round(self.top + part * (self.bottom - self.top), 1)
 
 
-def draw(chart: Chart) -> str:
+def draw(chart: Chart | Icicle) -> str:
     """Draw a chart as one ``<svg>`` element, 700 pixels wide."""
-    legend = _legend(chart) if chart.form == "columns" else []
+    return _icicle(chart) if isinstance(chart, Icicle) else _chart(chart)
+
+
+def _chart(chart: Chart) -> str:
+    columns = chart.form == "columns"
+    keys = [(series.name, series.colour) for series in chart.series if columns]
+    legend, top = _legend(keys)
     rows = chart.y.rows
-    top = 52 + (legend[-1][1] + _LINE if legend else 0)
     plot = _Plot(
         chart,
         left=min(max(map(len, rows), default=8) * _CHARACTER + 16, 280),
@@ -60,7 +67,18 @@ def draw(chart: Chart) -> str:
         right=_WIDTH - 16,
         bottom=top + (_ROW * len(rows) if rows else 220),
     )
-    height = plot.bottom + 44
+    return _image(chart, plot.bottom + 44, [*legend, *_grid(plot), *_marks(plot)])
+
+
+def _icicle(icicle: Icicle) -> str:
+    legend, top = _legend(icicle.legend)
+    boxes = [_box(box, icicle.boxes[0].clones, top) for box in icicle.boxes]
+    nothing = _text(_WIDTH / 2, top + 14, "no clones", "middle")
+    height = top + _ROW * icicle.rows + 8
+    return _image(icicle, height, [*legend, *(boxes or [nothing])])
+
+
+def _image(chart: Chart | Icicle, height: float, drawn: Iterable[str]) -> str:
     title, subtitle = escape(chart.title), escape(chart.subtitle)
     return "\n".join(
         [
@@ -71,9 +89,7 @@ def draw(chart: Chart) -> str:
             f"<desc>{subtitle}</desc>",
             f'<text x="8" y="20" font-size="15" font-weight="600">{title}</text>',
             f'<text x="8" y="38">{subtitle}</text>',
-            *(_key(*item) for item in legend),
-            *_grid(plot),
-            *_marks(plot),
+            *drawn,
             "</svg>\n",
         ]
     )
@@ -93,22 +109,18 @@ def _text(x: float, y: float, text: str, anchor: str, room: float = math.inf) ->
     )
 
 
-def _legend(chart: Chart) -> list[tuple[float, float, Series]]:
-    """Where each name stands, from left to right in as many lines as it takes."""
-    x, y = 8.0, 0.0
-    placed: list[tuple[float, float, Series]] = []
-    for series in chart.series:
-        width = len(series.name) * _CHARACTER + 32
-        if x + width > _WIDTH and placed:
+def _legend(keys: Iterable[tuple[str, str]]) -> tuple[list[str], float]:
+    """Names with their colours, in as many lines as it takes, and what is below."""
+    x, y = 8.0, 48.0
+    drawn: list[str] = []
+    for name, colour in keys:
+        width = len(name) * _CHARACTER + 32
+        if x + width > _WIDTH and drawn:
             x, y = 8.0, y + _LINE
-        placed.append((x, y, series))
+        drawn.append(_filled(colour, f"M{x} {y}h10v10h-10z"))
+        drawn.append(_text(x + 15, y + 9, name, "start", _WIDTH - x - 23))
         x += width
-    return placed
-
-
-def _key(x: float, y: float, series: Series) -> str:
-    square = _filled(series, f"M{x} {y + 48}h10v10h-10z")
-    return square + _text(x + 15, y + 57, series.name, "start", _WIDTH - x - 23)
+    return drawn, y + 4 + (_LINE if drawn else 0)
 
 
 def _ticks(axis: Axis) -> Iterator[tuple[float, str]]:
@@ -146,7 +158,7 @@ def _marks(plot: _Plot) -> Iterator[str]:
     for series in plot.chart.series:
         points = list(zip(series.x, series.y, strict=True))
         if plot.chart.form == "bars":
-            yield _filled(series, "".join(_bar(plot, x, y) for x, y in points))
+            yield _filled(series.colour, "".join(_bar(plot, x, y) for x, y in points))
             for x, y in points:
                 # Outside the bar, on whichever side it ends.
                 away, anchor = (-5, "end") if x < 0 else (5, "start")
@@ -157,7 +169,7 @@ def _marks(plot: _Plot) -> Iterator[str]:
             for x, y in points:
                 path += _column(plot, x, below[x], below[x] + y)
                 below[x] += y
-            yield _filled(series, path)
+            yield _filled(series.colour, path)
         else:
             # A line of no length with round ends is a dot.
             mark = "m-3-3l6 6m0-6l-6 6" if series.failed else "h0"
@@ -168,8 +180,8 @@ def _marks(plot: _Plot) -> Iterator[str]:
             )
 
 
-def _filled(series: Series, path: str) -> str:
-    return f'<path d="{path}" fill="{series.colour}"/>'
+def _filled(colour: str, path: str) -> str:
+    return f'<path d="{path}" fill="{colour}"/>'
 
 
 def _bar(plot: _Plot, x: float, y: float) -> str:
@@ -181,3 +193,20 @@ def _column(plot: _Plot, x: float, low: float, high: float) -> str:
     half = plot.chart.width / 2
     left, right = plot.x(x - half), plot.x(x + half)
     return f"M{left} {plot.y(low)}V{plot.y(high)}H{right}V{plot.y(low)}z"
+
+
+def _box(box: Box, total: int, top: float) -> str:
+    """A box, as much of its name as it has room for, and the rest for the pointer."""
+    scale = (_WIDTH - 16) / total
+    # A pixel less than its share, and than a row: the page is seen between boxes.
+    x, y = 8 + box.start * scale, top + box.row * _ROW
+    width = box.clones * scale - 1
+    room = int((width - 10) / _CHARACTER)
+    name = box.name if len(box.name) <= room else box.name[: room - 1] + "…"
+    text = f'<text x="{x + 4:.1f}" y="{y + 15}" fill="{box.ink}">{escape(name)}</text>'
+    return (
+        f"<g><title>{escape(box.name)}\n{escape(box.hover)}</title>"
+        f'<path d="M{x:.1f} {y}h{width:.1f}v{_ROW - 1}h-{width:.1f}z" '
+        f'fill="{box.colour}"/>'
+        f"{text if room > 5 else ''}</g>"
+    )

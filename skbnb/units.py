@@ -21,9 +21,11 @@ def printable(text: object, width: int = 1000) -> str:
     Control characters, and those that turn the direction of the text around them, come
     out as Python writes them: ``\x1b``, ``\u202e``.
     """
-    safe = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text)
-    )
+    safe = str(text)
+    if not safe.isprintable():
+        safe = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode() for c in safe
+        )
     return safe if len(safe) <= width else safe[: width - 1] + "…"
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from .charts import Chart
+    from .charts import Chart, Icicle
 
     Bundle = dict[str, Any]
 
@@ -403,7 +403,7 @@ class FigureView:
     the image and the text stay as they were.
     """
 
-    def __init__(self, chart: Chart) -> None:
+    def __init__(self, chart: Chart | Icicle) -> None:
         self._chart = chart
 
     @cached_property

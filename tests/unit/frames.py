@@ -109,3 +109,46 @@ def _column(column: schema.Column, values: Any, rows: int) -> pd.Series:
         absent = pd.NA if column.dtype.startswith("UInt") else None
         return pd.Series([absent] * rows, dtype=column.dtype)
     return pd.Series(values).astype(column.dtype)
+
+
+SEND = "entry_SYSCALL_64_after_hwframe;do_syscall_64;__x64_sys_sendto;__sys_sendto"
+RECEIVE = (
+    "asm_common_interrupt;common_interrupt;irq_exit_rcu;handle_softirqs;net_rx_action"
+)
+STACKS = {
+    "__tcp_transmit_skb": (
+        f"{SEND};tcp_sendmsg;tcp_sendmsg_locked;tcp_push;__tcp_push_pending_frames;"
+        "tcp_write_xmit;__tcp_transmit_skb"
+    ),
+    "raw_local_deliver": (
+        f"{RECEIVE};__napi_poll;process_backlog;__netif_receive_skb;ip_rcv;"
+        "ip_local_deliver;ip_protocol_deliver_rcu;raw_local_deliver"
+    ),
+    "dev_queue_xmit_nit": (
+        f"{SEND};udp_sendmsg;udp_send_skb;ip_send_skb;ip_output;ip_finish_output2;"
+        "__dev_queue_xmit;dev_hard_start_xmit;dev_queue_xmit_nit"
+    ),
+}
+"""A stack for each caller."""
+
+
+def with_stacks(df: pd.DataFrame, *stacks: str | None) -> pd.DataFrame:
+    """The same trace, as if made with ``--stacks``.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace.
+    stacks
+        The stacks, in turn; None is an absent one. By default the caller's.
+    """
+    if not stacks:
+        return df.assign(stack=df["caller"].cat.rename_categories(STACKS))
+    names = list(dict.fromkeys(stack for stack in stacks if stack is not None))
+    code: dict[str | None, int] = {name: i for i, name in enumerate(names)}
+    code[None] = -1
+    taken = np.array([code[stack] for stack in stacks])[
+        np.arange(len(df)) % len(stacks)
+    ]
+    categories = pd.Index(names, dtype="str")
+    return df.assign(stack=pd.Categorical.from_codes(taken, categories))

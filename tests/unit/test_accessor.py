@@ -11,19 +11,22 @@ import pytest
 
 from skbnb import accessor, analysis, charts
 from skbnb.views import FigureView
-from tests.unit.frames import example
+from tests.unit.frames import example, with_stacks
 
 
 def test_tables() -> None:
     df = example(60, 5, failed=2)
-    pd.testing.assert_frame_equal(df.skb.processes, analysis.processes(df))
+    for name in ("processes", "reasons", "cost"):
+        table = getattr(analysis, name)(df)
+        pd.testing.assert_frame_equal(getattr(df.skb, name), table)
     pd.testing.assert_frame_equal(df.skb.timeline, analysis.timeline(df))
 
 
 def test_plots_have_the_names_of_their_tables() -> None:
     names = {name for name in vars(accessor.Plots) if not name.startswith("_")}
-    assert names == set(analysis.__all__) - {"NEEDS", "family"}
-    df = example(60, 5)
+    # A family has no figure, and the cost by reason has the proportions of the reasons.
+    assert names == set(analysis.__all__) - {"NEEDS", "cost", "family", "folded"}
+    df = with_stacks(example(60, 5))
     for name in names:
         view = getattr(df.skb.plot, name)()
         assert isinstance(view, FigureView)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from tests.unit.frames import example
 
 Table = Callable[[pd.DataFrame], pd.DataFrame]
 
-TABLES = [analysis.processes, analysis.reasons, analysis.timeline]
+TABLES = [analysis.processes, analysis.reasons, analysis.timeline, analysis.cost]
 
 every = pytest.mark.parametrize("table", TABLES)
 
@@ -196,3 +197,67 @@ def test_a_reason_that_nobody_saw_is_unknown() -> None:
 
 def test_reasons_of_nothing() -> None:
     assert analysis.reasons(example(0, 0)).empty
+
+
+def test_cost() -> None:
+    df = example(7, 2, failed=1, skb_size=232, sent=4)
+    assert analysis.cost(df).to_dict("records") == [
+        {
+            "reason": "tcp-transmit",
+            "clones": 3,
+            "slab": 0,
+            "bytes": 3000,
+            "allocated": 0,
+            "per_packet": 0.75,
+            "why": describe("tcp-transmit"),
+        },
+        {
+            "reason": "raw-socket",
+            "clones": 3,
+            "slab": 3,
+            "bytes": 3000,
+            "allocated": 696,
+            "per_packet": 0.75,
+            "why": describe("raw-socket"),
+        },
+    ]
+
+
+@pytest.mark.parametrize("attrs", [{}, {"skb_size": None, "sent": None}, {"sent": 0}])
+def test_a_cost_that_is_unknown_is_not_0(attrs: dict[str, Any]) -> None:
+    df = example(7, 2, **attrs)
+    table = analysis.cost(df)
+    assert table[["allocated", "per_packet"]].isna().all(axis=None)
+    assert table.dtypes.to_dict() == (
+        analysis.cost(example(skb_size=232, sent=7)).dtypes.to_dict()
+    )
+    total = table.sum(numeric_only=True, min_count=1)
+    assert total[["clones", "slab"]].tolist() == [7, 3]
+    assert total[["allocated", "per_packet"]].isna().all()
+    df.attrs.clear()
+    assert analysis.cost(df).equals(table)
+
+
+def test_costs_add_up_to_those_of_the_trace() -> None:
+    df = example(5000, 9, failed=321, skb_size=232, sent=1000)
+    total = analysis.cost(df).sum(numeric_only=True, min_count=1)
+    clones = df[df["kind"] == "clone"]
+    slab = (clones["path"] == "slab").sum()
+    assert total.to_dict() == pytest.approx(
+        {
+            "clones": 4679,
+            "slab": slab,
+            "bytes": 4_679_000,
+            "allocated": slab * 232,
+            "per_packet": 4.679,
+        }
+    )
+
+
+def test_what_was_not_cloned_costs_nothing() -> None:
+    assert analysis.cost(example(5, failed=5)).empty
+
+
+def test_what_a_frame_lacks_its_cost_lacks() -> None:
+    df = example(skb_size=232).drop(columns=["path", "len"])
+    assert list(analysis.cost(df)) == ["reason", "clones", "per_packet", "why"]
