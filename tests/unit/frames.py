@@ -64,9 +64,8 @@ def example(
         "clone": np.uint64(0xFFFF_8880_0000_0101) + np.uint64(512) * row.astype("u8"),
         "len": pd.array(np.full(events, 1000), "UInt32"),
     }
-    df = pd.DataFrame(
-        {c.name: _column(c, made.get(c.name), events) for c in schema.COLUMNS}
-    )
+    columns = [column for column in schema.COLUMNS if not column.option]
+    df = pd.DataFrame({c.name: _column(c, made.get(c.name), events) for c in columns})
     df.attrs["skbnb"] = {**_went_well(events, failed, seconds), **attrs}
     return df
 

@@ -107,7 +107,7 @@ def test_programs_of_other_tasks_are_left_out() -> None:
 
 
 def test_a_program_is_called_after_what_it_is_attached_to() -> None:
-    assert cost.title_of("on_release") == "consume_skb, kfree_skb (on_release)"
+    assert cost.title_of("on_consume") == "consume_skb (on_consume)"
     assert cost.title_of("on_copy_to_user").startswith("skb_copy_datagram_iovec (")
     assert cost.title_of("another") == "another"
 

@@ -61,6 +61,7 @@ def test_stacks() -> None:
             "stack": STACKS["__tcp_transmit_skb"],
             "clones": 3,
             "failed": 1,
+            "copies": 0,
             "fast": 3,
             "slab": 0,
             "bytes": 3000,
@@ -71,6 +72,7 @@ def test_stacks() -> None:
             "stack": STACKS["raw_local_deliver"],
             "clones": 3,
             "failed": 0,
+            "copies": 0,
             "fast": 0,
             "slab": 3,
             "bytes": 3000,
@@ -109,7 +111,9 @@ def test_clones_and_failures_add_up(stacks: list[str | None], failed: int) -> No
 
 def test_what_a_frame_lacks_its_table_lacks() -> None:
     df = with_stacks(example())[[*analysis.NEEDS, "stack"]]
-    assert list(analysis.stacks(df)) == ["stack", "clones", "failed", "depth"]
+    assert list(analysis.stacks(df)) == [
+        *("stack", "clones", "failed", "copies", "depth")
+    ]
     assert charts.stacks(df).boxes
     assert analysis.folded(df).count("\n") == 2
 
