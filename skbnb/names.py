@@ -78,7 +78,8 @@ class Names:
     def folded(self, stack: int, caller: int) -> str:
         """One stack, from the outermost function to this caller's, with ``;`` between.
 
-        The frames of the probe itself, below the caller, are left out.
+        The frames of the probe itself, below the caller, are left out. Empty if the
+        caller is not there: before Linux 5.15 other tools' kretprobes hide it.
         """
         addresses = self.stacks.get(stack, ())
         functions = [self.function(address) for address in addresses]
@@ -96,9 +97,8 @@ def _printable(name: str | None) -> str | None:
 
 
 def _caller_in(functions: Sequence[str], caller: str) -> int:
-    """Where the caller stands; unknown: above what it called, or else at the top."""
+    """Where the caller stands, or what is above what it called; or the end."""
     if caller in functions:
         return functions.index(caller)
-    return max(
-        (i + 1 for i, name in enumerate(functions) if name in _CALLED), default=0
-    )
+    called = [number for number, name in enumerate(functions, 1) if name in _CALLED]
+    return max(called, default=len(functions))

@@ -357,7 +357,8 @@ class _Maker:
         values, caller = self._fields[field], self._fields["caller"]
         codes = _codes_of_pairs(_codes(caller), _codes(values))
         firsts = _firsts(codes)
-        return codes, [text(int(values[i]), int(caller[i])) for i in firsts]
+        texts = [text(int(values[i]), int(caller[i])) for i in firsts]
+        return np.where(np.array(texts, bool)[codes], codes, -1), texts
 
     def _address(self, field: str, i: int) -> str:
         packed = self._fields[field][i].tobytes()

@@ -204,6 +204,18 @@ def broadcast(count: int, sender: Namespace, *receivers: Namespace) -> None:
                 assert inbox.recv(10) == b"hello"
 
 
+def send_all_twice(host: Namespace) -> None:
+    """Send a copy of each datagram to host 2, by netfilter's TEE."""
+    host.run(f"iptables -t mangle -A OUTPUT -p udp -j TEE --gateway {address(2)}")
+
+
+def send_in_vain(host: Namespace, count: int) -> None:
+    """Send datagrams to host 2, where nobody waits for them."""
+    with _datagram_socket(host) as sender:
+        for _ in range(count):
+            sender.sendto(b"hello", (address(2), PORT))
+
+
 def _datagram_socket(host: Namespace) -> socket.socket:
     with host.entered():
         return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
