@@ -32,7 +32,7 @@ COUNTS = (
     "live/test_counts.py::test_multicast",
     "live/test_counts.py::test_transmit_timestamps",
     "live/test_counts.py::test_a_sniffer_gets_a_clone_of_every_packet_sent",
-    "live/test_compare.py::test_the_sniffer_is_named",
+    "live/test_compare.py::test_the_sniffer_of_pings_is_named",
     "live/test_compare.py::test_a_sniffer_of_all_devices_of_another_namespace",
     "live/test_counts.py::test_max_events_keeps_the_first_and_counts_the_rest",
     "live/test_counts.py::test_one_agent_counts_every_trace_anew",

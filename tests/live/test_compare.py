@@ -15,7 +15,7 @@ import pytest
 
 import skbnb
 from skbnb.agent import taps
-from tests.live.traffic import Server, curl, start_tcpdump
+from tests.live.traffic import LOOPBACK, Server, curl, run, start_tcpdump
 from tests.stock.networks import Namespace, address, namespaces, wire
 
 ALL, IPV4, NOTHING = 0x0003, 0x0800, 0
@@ -52,6 +52,14 @@ def traced(server: Server, pages: int = 1) -> pd.DataFrame:
         for _ in range(pages):
             curl(server.url)
     return of(server, trace)
+
+
+def pinged() -> pd.DataFrame:
+    """The clones of three pings: however slow a machine is, none is sent again."""
+    with skbnb.trace(scope="all") as trace:
+        run("ping", "-q", "-i", "0.01", "-c", "3", LOOPBACK)
+    events = trace.events
+    return events[events["protocol"] == "icmp"]
 
 
 def of(server: Server, trace: skbnb.Trace) -> pd.DataFrame:
@@ -91,6 +99,15 @@ def test_the_sniffer_is_named(server: Server) -> None:
     assert compared.processes["change"].sum() == more
     assert compared.devices["change"].sum() == more
     assert not any("WARNING" in line for line in compared.sentences)
+
+
+def test_the_sniffer_of_pings_is_named() -> None:
+    before = pinged()
+    with tcpdump() as name:
+        after = pinged()
+    # Each request and each answer, once.
+    assert said(before, after) == f"+6 clones, all tap-transmit: {name} sniffs lo."
+    assert said(after, before) == f"-6 clones, all tap-transmit: {name} sniffed lo."
 
 
 def test_all_that_is_told_of_a_sniffer() -> None:
@@ -182,17 +199,21 @@ def test_a_filter_does_not_spare_the_clone(server: Server) -> None:
     assert said(before, after).endswith(f"tap-transmit: {name} sniffs lo.")
 
 
-def test_a_sniffer_of_all_devices_of_another_namespace(server: Server) -> None:
+def test_a_sniffer_of_all_devices_of_another_namespace() -> None:
     # Before Linux 6.15 it has this one's packets cloned, too.
-    before = traced(server)
+    before = pinged()
     with namespaces(1) as (host,), tcpdump("-i", "any", host=host) as name:
-        after = traced(server)
+        after = pinged()
     (sniffer,) = [s for s in sniffers(after) if name == f"{s['comm']} {s['pid']}"]
-    assert sniffer["everywhere"] == (len(transmitted(after)) > 0)
+    taps = transmitted(after)
+    assert sniffer["everywhere"] == (len(taps) > 0)
     if sniffer["everywhere"]:
-        known = transmitted(after)["netns"].notna().all()
-        there = ", from another network namespace" if known else ""
-        assert said(before, after).endswith(f": {name} sniffs every device{there}.")
+        there = (
+            ", from another network namespace" if taps["netns"].notna().all() else ""
+        )
+        assert said(before, after) == (
+            f"+6 clones, all tap-transmit: {name} sniffs every device{there}."
+        )
     else:
         assert skbnb.compare(before, after).reasons["change"].tolist() == [0]
 
