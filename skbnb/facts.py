@@ -46,6 +46,7 @@ class Facts:
     sightings_lost: int | None = None
     tasks_lost: int | None = None
     missed: int | None = None
+    skipped: int | None = None
     copies_lost: int | None = None
     ends_lost: int | None = None
     untracked: int | None = None

@@ -224,6 +224,7 @@ class Trace:
             "sightings_lost": stats.get("sightings_lost"),
             "tasks_lost": stats.get("tasks_lost"),
             "missed": stats.get("missed"),
+            "skipped": stats.get("skipped"),
             "copies": stats.get("copies"),
             "copies_lost": stats.get("copies_lost"),
             "ends_lost": stats.get("ends_lost"),

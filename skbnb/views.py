@@ -138,6 +138,14 @@ def _missed(facts: Facts) -> str:
     return f"WARNING: {missed:,} missed: too many calls under way" if missed else ""
 
 
+def _skipped(facts: Facts) -> str:
+    # Of them few can have been about clones: most programs run for every packet.
+    number = facts.skipped
+    return (
+        f"at most {counted(number, 'clone')} unseen: probe was busy" if number else ""
+    )
+
+
 def _more_lost(facts: Facts) -> str:
     lost = {
         "copy": facts.copies_lost,
@@ -179,6 +187,7 @@ _PHRASES: tuple[Callable[[Facts], str], ...] = (
     _failed,
     _sightings,
     _missed,
+    _skipped,
     _more_lost,
     _untracked,
     _tasks,

@@ -118,6 +118,7 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "sightings_lost": int,
         "tasks_lost": int,
         "missed": int,  # calls whose return the kernel did not report
+        "skipped": int,  # runs of our programs that the kernel left out
         "copies": int,
         "copies_lost": int,
         "ends_lost": int,

@@ -138,6 +138,7 @@ def stats(**changes: Any) -> dict[str, Any]:
         "sightings_lost": 0,
         "tasks_lost": 0,
         "missed": 0,
+        "skipped": 0,
         "copies": 0,
         "copies_lost": 0,
         "ends_lost": 0,

@@ -201,7 +201,10 @@ class Program:
 
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""
-        return {name: self._counters[i].value for i, name in enumerate(COUNTERS)}
+        counted = {name: self._counters[i].value for i, name in enumerate(COUNTERS)}
+        loaded = self._bpf.funcs.values()
+        counted["skipped"] = sum(syscalls.skipped_runs(one.fd) for one in loaded)
+        return counted
 
     def sockets(self) -> tuple[list[bytes], set[int]]:
         """The sockets that records name, each its key and its value.

@@ -18,7 +18,7 @@ _GENERIC = (280, 241)
 
 # enum bpf_cmd, enum bpf_map_type and enum bpf_prog_type of include/uapi/linux/bpf.h
 _MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 2, 5, 17
-_MAP_LOOKUP_AND_DELETE_BATCH = 25
+_OBJ_GET_INFO_BY_FD, _MAP_LOOKUP_AND_DELETE_BATCH = 15, 25
 _MAP_TYPE_RINGBUF = 27
 _PROG_TYPE_SOCKET_FILTER = 1
 
@@ -119,6 +119,19 @@ def empty_map(map_fd: int, key_size: int, value_size: int) -> None:
         except FileNotFoundError:  # there are no more
             return
         where = at(place)
+
+
+# struct bpf_prog_info up to recursion_misses, its last member here (since Linux 5.12).
+_PROG_INFO_SIZE = 216
+
+
+def skipped_runs(program: int) -> int:
+    """How often the kernel did not run a program, as it was running on that CPU."""
+    info = ctypes.create_string_buffer(_PROG_INFO_SIZE)
+    place = ctypes.addressof(info)
+    _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", program, _PROG_INFO_SIZE, place))
+    skipped: int = struct.unpack_from("=Q", info, _PROG_INFO_SIZE - 8)[0]
+    return skipped
 
 
 def attach_raw_tracepoint(program: int, name: str) -> int:

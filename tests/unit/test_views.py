@@ -13,7 +13,6 @@ import pytest
 
 from skbnb import charts, views
 from skbnb.reasons import describe
-from skbnb.schema import COLUMNS
 from skbnb.views import FigureView, TraceView
 from tests.unit.frames import example
 
@@ -70,6 +69,10 @@ def test_the_receipt_of_a_trace_that_went_well() -> None:
         ({"sightings_lost": 12}, "12 clones without addresses: ring full"),
         ({"tasks_lost": 1}, "WARNING: scope unknown of 1 new task"),
         ({"missed": 3}, "WARNING: 3 missed: too many calls under way"),
+        ({"skipped": 2}, "at most 2 clones unseen: probe was busy"),
+        ({"copies_lost": 1, "stacks_missing": 2}, "WARNING: lost 1 copy, 2 stacks"),
+        ({"ends_lost": 3}, "WARNING: lost 3 clone's ends"),
+        ({"untracked": 4}, "WARNING: 4 packets not followed"),
     ],
 )
 def test_each_phrase_is_there_when_it_is_true_and_only_then(
@@ -272,9 +275,8 @@ def test_a_trace_is_one_bundle(df: pd.DataFrame) -> None:
 
 def test_a_trace_of_every_column_alone_is_shown_without_it() -> None:
     needed = {"t", "comm", "pid", "kind"}
-    for column in COLUMNS:
-        if column.name not in needed:
-            TraceView(example().drop(columns=column.name))._repr_mimebundle_()
+    for name in set(example()) - needed:
+        TraceView(example().drop(columns=name))._repr_mimebundle_()
 
 
 @pytest.mark.parametrize("chart", [charts.processes, charts.timeline])
