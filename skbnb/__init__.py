@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from . import errors
+    from . import errors, reasons
     from .comparison import compare
     from .notebook import trace
     from .traces import Trace, load
@@ -35,6 +35,7 @@ __all__ = [
     "last",
     "load",
     "load_ipython_extension",
+    "reasons",
     "trace",
     "unload_ipython_extension",
 ]
@@ -56,8 +57,8 @@ def __getattr__(name: str) -> object:
         from .notebook import last_trace
 
         return last_trace()
-    if name == "errors":
-        return importlib.import_module(".errors", __name__)
+    if name in ("errors", "reasons"):
+        return importlib.import_module(f".{name}", __name__)
     if name in _HOMES:
         return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
