@@ -56,6 +56,12 @@ _SIGHTINGS = (
     _raw("kmem_cache_free", "on_free_object"),
 )
 
+# What tells the socket of a packet that TCP sends.
+_COMPANION = (
+    "__tcp_transmit_skb",
+    "the kernel has no function __tcp_transmit_skb(), by which TCP sends",
+)
+
 # The functions that copy a packet.
 _COPYING = ("skb_copy", "__pskb_copy_fclone")
 
@@ -72,7 +78,10 @@ PROBES = (
     Probe(
         name="fentry",
         source="fentry.c",
-        needs=(("bpf_trampoline_link_prog", "the kernel has no BPF trampolines"),),
+        needs=(
+            ("bpf_trampoline_link_prog", "the kernel has no BPF trampolines"),
+            _COMPANION,
+        ),
         trial="fentry_trial.c",
         attachments=(
             *_KEEP_PLACES,
@@ -86,7 +95,7 @@ PROBES = (
     Probe(
         name="kprobe",
         source="kprobe.c",
-        needs=(("register_kprobe", "the kernel has no kprobes"),),
+        needs=(("register_kprobe", "the kernel has no kprobes"), _COMPANION),
         trial="",
         attachments=(
             *_KEEP_PLACES,

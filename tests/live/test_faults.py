@@ -33,7 +33,9 @@ from skbnb.errors import (
 from skbnb.transport import AGENT_PYTHON, AgentTransport, agent_archive
 from skbnb.views import receipt
 from skbnb.wire import Kind, Reader
-from tests.live.traffic import apart
+from tests.live.traffic import Server, apart, curl
+
+KALLSYMS = Path("/proc/kallsyms")
 
 
 @pytest.fixture
@@ -123,6 +125,34 @@ def test_without_a_ring_perf_buffers_are_taken(
     assert type(error) is RequestError
     assert why in str(error)
     assert "--buffer perf" in str(error)
+
+
+def test_without_the_companions_function(
+    agent_run_by: Start, server: Server, tmp_path: Path
+) -> None:
+    symbols = re.sub(r"\n.* __tcp_transmit_skb\n", "\n", KALLSYMS.read_text())
+    # So that it is not for something else that the other probes are not tried.
+    symbols = re.sub(
+        r"\n(\w+ T )skb_clone\n",
+        r"\g<0>\1register_kprobe\n\1bpf_trampoline_link_prog\n",
+        symbols,
+    )
+    (tmp_path / "kallsyms").write_text(symbols)
+    prefix = in_a_namespace(f"mount --bind {tmp_path}/kallsyms {KALLSYMS}")
+    lack = "the kernel has no function __tcp_transmit_skb(), by which TCP sends"
+    for probe in ("fentry", "kprobe"):
+        error = fails(agent_run_by(prefix), probe=probe)
+        assert str(error).startswith(
+            f"no probe works on this kernel ({probe}: {lack})."
+        )
+    with skbnb.trace(transport=agent_run_by(prefix)) as trace:
+        curl(server.url)
+    probes = trace.events.attrs["skbnb"]["probes"]
+    assert probes == {"fentry": lack, "kprobe": lack, "tracepoint": "attached"}
+    mine = trace.events[trace.events["comm"] == "curl"]
+    assert mine["tcp_flags"].tolist() == ["SYN", "PSH|ACK", "FIN|ACK"]
+    # Who asked for them is not known then, and not guessed.
+    assert mine["reason"].isna().all()
 
 
 def test_hidden_symbols(agent_run_by: Start, tmp_path: Path) -> None:
