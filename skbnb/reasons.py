@@ -813,6 +813,20 @@ COPY_REASONS: tuple[Reason, ...] = (
         symbols="nf_dup_ipv4 nf_dup_ipv6",
     ),
     _reason(
+        "netem-corrupt",
+        "A network emulator (netem) garbles a packet whose data others still need.",
+        example="tc qdisc add dev lo root netem corrupt 10%, then curl over lo",
+        source="net/sched/sch_netem.c: netem_enqueue()",
+        symbols="netem_enqueue",
+    ),
+    _reason(
+        "headroom-copy",
+        "A driver or a tunnel wants a packet of its own, to put headers into it.",
+        example="send through a tunnel or a driver that needs room before the packet",
+        source="net/core/skbuff.c: skb_realloc_headroom()",
+        symbols="skb_realloc_headroom",
+    ),
+    _reason(
         "tcp-retransmit-copy",
         "TCP sends again what lies so that it cannot be sent as it is.",
         example="rare: a retransmission of data that is not aligned",

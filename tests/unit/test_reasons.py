@@ -12,7 +12,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from skbnb.reasons import REASONS, Reason, describe, reason_of, reasons
+from skbnb.reasons import (
+    COPY_REASONS,
+    REASONS,
+    Reason,
+    copy_reason_of,
+    describe,
+    reason_of,
+    reasons,
+)
 
 CALLERS = Path(__file__).parents[1] / "data" / "skb_clone_callers.tsv"
 
@@ -31,17 +39,21 @@ def test_every_compiled_caller_has_a_reason() -> None:
     assert not [symbol for symbol in symbols if reason_of(symbol).startswith("unknown")]
 
 
-def test_no_symbol_has_two_reasons() -> None:
-    counts = collections.Counter(s for reason in REASONS for s in reason.symbols)
+@pytest.mark.parametrize("table", [REASONS, COPY_REASONS], ids=["clone", "copy"])
+def test_no_symbol_has_two_reasons(table: tuple[Reason, ...]) -> None:
+    counts = collections.Counter(s for reason in table for s in reason.symbols)
     assert max(counts.values()) == 1
 
 
 def test_slugs_are_distinct() -> None:
-    assert len({reason.slug for reason in REASONS}) == len(REASONS)
-    assert len({reason.text for reason in REASONS}) == len(REASONS)
+    every = REASONS + COPY_REASONS
+    assert len({reason.slug for reason in every}) == len(every)
+    assert len({reason.text for reason in every}) == len(every)
 
 
-@pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.slug)
+@pytest.mark.parametrize(
+    "reason", REASONS + COPY_REASONS, ids=lambda reason: reason.slug
+)
 def test_each_reason_is_whole(reason: Reason) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", reason.slug)
     assert re.fullmatch(r"[A-Z]([^.!?]|\.(?=\d))*\.", reason.text), "one sentence"
@@ -112,7 +124,10 @@ def test_describe() -> None:
     assert describe("netlink-multicast").startswith("Not network traffic: ")
     for reason in REASONS:
         assert describe(reason_of(reason.symbols[0])) == reason.text
-    assert describe(reason_of("frobnicate")).endswith(".")
+    for reason in COPY_REASONS:
+        assert describe(copy_reason_of(reason.symbols[0])) == reason.text
+    assert "clones packets" in describe(reason_of("frobnicate"))
+    assert "copies packets" in describe(copy_reason_of("frobnicate"))
     with pytest.raises(KeyError):
         describe("frobnicate")
     assert describe("unknown") == "Nobody saw which function asked."
