@@ -14,10 +14,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import pandas as pd
 
 __all__ = [
     "COPY_REASONS",
@@ -26,7 +22,6 @@ __all__ = [
     "copy_reason_of",
     "describe",
     "reason_of",
-    "reasons",
 ]
 
 
@@ -888,27 +883,3 @@ def describe(slug: str) -> str:
         if slug.startswith(unknown):
             return f"Why this function {verb} packets is not in the table of reasons."
     return _BY_SLUG[slug].text
-
-
-def reasons(caller: pd.Categorical[Any] | pd.Series[Any]) -> pd.Categorical:
-    """The reason for each clone.
-
-    Parameters
-    ----------
-    caller
-        The direct callers of skb_clone(). Only distinct names are looked up.
-
-    Returns
-    -------
-    pandas.Categorical
-        As many slugs, as `reason_of` gives them; absent where the caller is.
-    """
-    callers = pd.Categorical(caller)
-    slugs = [reason_of(symbol) for symbol in callers.categories]
-    # Several callers have one reason: number the reasons in order of appearance.
-    number = {slug: i for i, slug in enumerate(dict.fromkeys(slugs))}
-    # An absent caller's code is -1, which is the last place of this table.
-    table = np.array([*(number[slug] for slug in slugs), -1], np.intp)
-    return pd.Categorical.from_codes(
-        table[callers.codes], categories=pd.Index(list(number), dtype="str")
-    )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from skbnb import schema
-from skbnb.reasons import reasons
+from skbnb.reasons import reason_of
 
 CALLERS = ("__tcp_transmit_skb", "raw_local_deliver", "dev_queue_xmit_nit")
 
@@ -58,7 +58,7 @@ def example(
         "kind": _categories((~ok).astype("i1"), ("clone", "failed")),
         "path": _repeat(("fast", "slab"), process),
         "caller": _repeat(CALLERS, process),
-        "reason": reasons(_repeat(CALLERS, process)),
+        "reason": _repeat(tuple(map(reason_of, CALLERS)), process),
         # Addresses as the kernel's are: beyond what a float64 holds.
         "parent": np.uint64(0xFFFF_8880_0000_0001) + np.uint64(512) * row.astype("u8"),
         "clone": np.uint64(0xFFFF_8880_0000_0101) + np.uint64(512) * row.astype("u8"),

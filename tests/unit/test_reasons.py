@@ -7,9 +7,7 @@ import collections
 import csv
 import re
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 
 from skbnb.reasons import (
@@ -19,7 +17,6 @@ from skbnb.reasons import (
     copy_reason_of,
     describe,
     reason_of,
-    reasons,
 )
 
 CALLERS = Path(__file__).parents[1] / "data" / "skb_clone_callers.tsv"
@@ -131,62 +128,3 @@ def test_describe() -> None:
     with pytest.raises(KeyError):
         describe("frobnicate")
     assert describe("unknown") == "Nobody saw which function asked."
-
-
-CALLS = [
-    "raw_local_deliver",
-    None,
-    "raw_v4_input",
-    "frobnicate.isra.0",
-    "__tcp_transmit_skb",
-    "raw_local_deliver",
-]
-WHY = [
-    "raw-socket",
-    None,
-    "raw-socket",
-    "unknown (frobnicate)",
-    "tcp-transmit",
-    "raw-socket",
-]
-
-
-@pytest.mark.parametrize(
-    "caller",
-    [
-        pd.Categorical(CALLS),
-        pd.Series(CALLS, dtype="category"),
-        # Concatenating two traces takes the dtype away.
-        pd.Series(CALLS, dtype="str"),
-    ],
-)
-def test_reasons(caller: pd.Categorical[Any] | pd.Series[Any]) -> None:
-    found = reasons(caller)
-    expected = pd.Categorical(WHY, categories=found.categories)
-    assert found.equals(expected)
-    assert len(found.categories) == 3  # two callers, one reason
-    assert found.categories.dtype == "str"
-
-
-def test_reasons_of_nothing() -> None:
-    assert len(reasons(pd.Categorical([]))) == 0
-    absent = reasons(pd.Categorical([None, None], categories=pd.Index([], dtype="str")))
-    assert list(absent.isna()) == [True, True]
-
-
-def test_reasons_keep_what_a_filter_emptied() -> None:
-    caller = pd.Series(CALLS, dtype="category")
-    assert list(reasons(caller[caller == "__tcp_transmit_skb"])) == ["tcp-transmit"]
-
-
-def test_only_distinct_callers_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_up: list[str] = []
-
-    def spy(symbol: str) -> str:
-        looked_up.append(symbol)
-        return reason_of(symbol)
-
-    monkeypatch.setattr("skbnb.reasons.reason_of", spy)
-    found = reasons(pd.Categorical(["br_flood", "arp_rcv"] * 1000))
-    assert sorted(looked_up) == ["arp_rcv", "br_flood"]
-    assert len(found) == 2000
