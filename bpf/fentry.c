@@ -3,8 +3,8 @@
  * Every skb_clone() call by fexit: the argument and the result in one program, the cheapest way.
  *
  * Attaches to the exit of skb_clone(), the entry of __tcp_transmit_skb(), and the tracepoints of
- * skb_call.h, skb_sighting.h, skb_life.h, skb_socket.h and skb_scope.h; for copies to the exits of
- * skb_copy() and __pskb_copy_fclone().
+ * skb_call.h, skb_sighting.h, skb_life.h, skb_socket.h, skb_cgroup.h and skb_scope.h; for copies
+ * to the exits of skb_copy() and __pskb_copy_fclone().
  *
  * Emits: one record per return.
  *

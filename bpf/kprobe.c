@@ -3,8 +3,8 @@
  * Every skb_clone() call by kprobe and kretprobe: the classic way.
  *
  * Attaches to skb_clone() (entry and return), __tcp_transmit_skb() (entry), and the tracepoints
- * of skb_call.h, skb_sighting.h, skb_life.h, skb_socket.h and skb_scope.h; for copies to
- * skb_copy() and __pskb_copy_fclone() (entry and return).
+ * of skb_call.h, skb_sighting.h, skb_life.h, skb_socket.h, skb_cgroup.h and skb_scope.h; for
+ * copies to skb_copy() and __pskb_copy_fclone() (entry and return).
  *
  * Emits: one record per return. The argument, the caller and the stack are kept from entry to
  * return under the stack pointer, which is the same for both but for the return address and differs

@@ -3,8 +3,8 @@
  * Every skb_clone() call without kprobes and without fentry.
  *
  * Attaches to raw tracepoints: kmem_cache_alloc, net_dev_queue, consume_skb, kfree_skb, and those
- * of skb_sighting.h, skb_life.h, skb_socket.h and skb_scope.h. Copies are allocated as any packet
- * is, and told by the stack.
+ * of skb_sighting.h, skb_life.h, skb_socket.h, skb_cgroup.h and skb_scope.h. Copies are allocated
+ * as any packet is, and told by the stack.
  *
  * Emits: skb_clone() has two ways out (net/core/skbuff.c).
  * - slab: it calls kmem_cache_alloc(), whose tracepoint gives the call site; a call site inside
