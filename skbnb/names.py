@@ -16,6 +16,9 @@ __all__ = ["Names"]
 # What lies between a probe and the function's caller.
 _CALLED = ("skb_clone", "skb_copy", "__pskb_copy_fclone")
 
+# The name of no address: the caller of whom nobody knows.
+_NOBODY = "0x0"
+
 
 @dataclass(frozen=True)
 class Names:
@@ -97,8 +100,12 @@ def _printable(name: str | None) -> str | None:
 
 
 def _caller_in(functions: Sequence[str], caller: str) -> int:
-    """Where the caller stands, or what is above what it called; or the end."""
+    """Where the caller stands; the end if it is hidden.
+
+    One that nobody knows is above what it called.
+    """
     if caller in functions:
         return functions.index(caller)
     called = [number for number, name in enumerate(functions, 1) if name in _CALLED]
-    return max(called, default=len(functions))
+    hidden = caller != _NOBODY or "kretprobe_trampoline" in functions
+    return len(functions) if hidden else max(called, default=len(functions))

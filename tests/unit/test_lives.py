@@ -161,8 +161,9 @@ def test_stacks_go_from_the_outermost_to_the_caller() -> None:
     ]
 
 
-def test_a_stack_that_does_not_lead_to_the_caller_is_none() -> None:
-    stacks = pack_stack(5, [0x30, 0x20])
+@pytest.mark.parametrize("addresses", [[0x30, 0x20], [0x10, 0x50], []])
+def test_a_stack_that_does_not_lead_to_the_caller_is_none(addresses: list[int]) -> None:
+    stacks = pack_stack(5, addresses)
     events = trace(record(stack=5), stacks=stacks, functions=FUNCTIONS)
     assert events["stack"].isna().all()
 
@@ -171,6 +172,8 @@ def test_without_a_caller_a_stack_begins_above_what_was_called() -> None:
     names = Names(FUNCTIONS, stacks={5: [0x30, 0x10, 0x20]})
     assert names.folded(5, 0) == "tcp_write_xmit"
     assert names.folded(6, 0) == ""
+    hides = {"0x50": "kretprobe_trampoline", **FUNCTIONS}
+    assert Names(hides, stacks={5: [0x10, 0x50]}).folded(5, 0) == ""
 
 
 def test_stacks_that_end_too_early() -> None:
