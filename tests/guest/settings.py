@@ -79,11 +79,6 @@ BY_PROBE = {
 }
 EVERYTHING = {**BY_PROBE, "tracepoint+perf": BUFFERS, ITS_OWN: STOCK}
 
-# The meaning of each clone, where the kernel tells all of it: since Linux 6.3 also
-# what socket receives a datagram.
-MEANINGS = ("live/test_why.py", "live/test_lives.py")
-MEANT = ("newest",)
-
 
 class Setting(NamedTuple):
     """A guest, before it is booted.
@@ -112,17 +107,10 @@ class Setting(NamedTuple):
     headers: bool = False
 
 
-def _runs(kernel: str) -> dict[str, tuple[str, ...]]:
-    """What is run under a kernel with the machine's own userland."""
-    more = MEANINGS if kernel in MEANT else ()
-    probes = {probe: tests + more for probe, tests in BY_PROBE.items()}
-    return {**EVERYTHING, **probes}
-
-
 SETTINGS = {
     setting.name: setting
     for setting in (
-        *(Setting(kernel, kernel, _runs(kernel)) for kernel in SUITES),
+        *(Setting(kernel, kernel, EVERYTHING) for kernel in SUITES),
         Setting("5.10+bullseye", "5.10", BY_PROBE, userland="bullseye"),
         Setting("6.12+trixie", "6.12", BY_PROBE, userland="trixie"),
         Setting("6.1+notebook", "6.1", {ITS_OWN: ("stock/test_notebook.py",)}),

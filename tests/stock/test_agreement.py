@@ -18,15 +18,7 @@ from skbnb.transport import AgentTransport
 from tests.live.traffic import apart
 from tests.stock.agents import PROBES
 from tests.stock.counter import CloneCounter
-from tests.stock.networks import (
-    address,
-    fetch,
-    introduce,
-    run,
-    send_all_twice,
-    send_in_vain,
-    wire,
-)
+from tests.stock.networks import address, fetch, run, wire
 from tests.stock.sides import Said, calls, differences, known_to_one, said, traced
 from tests.stock.workloads import WORKLOADS, Workload
 
@@ -108,30 +100,6 @@ def assert_same(left: Said, right: Said) -> None:
     assert left.keys() == right.keys()
     assert differences(left, right) == []
     assert known_to_one(left, right) <= hidden()
-
-
-def test_copies(agents: Agents) -> None:
-    with wire() as (client, server):
-        introduce(client, server)
-        send_all_twice(client)
-        with traced(agents) as traces:
-            send_in_vain(client, 5)
-    of = {}
-    for probe, trace in traces.items():
-        assert_complete_copies(trace, 5)
-        events = trace.events
-        of[probe] = said(events[events["kind"] == "copy"])
-    for left, right in itertools.combinations(PROBES, 2):
-        assert of[left].keys() == of[right].keys()
-        assert differences(of[left], of[right]) == []
-    assert known_to_one(of["fentry"], of["kprobe"]) <= hidden()
-    assert known_to_one(of["kprobe"], of["tracepoint"]) <= {("parent", None)} | hidden()
-
-
-def assert_complete_copies(trace: Trace, count: int) -> None:
-    about = trace.events.attrs["skbnb"]
-    assert (about["copies"], about["copies_lost"]) == (count, 0)
-    assert (trace.events["kind"] == "copy").sum() == count
 
 
 # ------------------------------------------- where `tracepoint` cannot agree

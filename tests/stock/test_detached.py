@@ -70,8 +70,9 @@ def numbers(objects: Counter[Object]) -> Counter[str]:
     return Counter(kind for kind, _ in objects.elements())
 
 
-# While a probe is attached. Seven programs and maps are those that all probes have.
-KPROBES_OF = {"fentry": 0, "kprobe": 3, "tracepoint": 0}
+# While a probe is attached, for copies, too. Seven programs and maps are those that all
+# probes have.
+KPROBES_OF = {"fentry": 0, "kprobe": 7, "tracepoint": 0}
 
 
 def assert_attached(objects: Counter[Object], probe: str) -> None:
