@@ -87,25 +87,6 @@ def test_a_namespace_that_begins_in_the_cell_has_its_name() -> None:
     assert numbers_and_names(trace) == expected
 
 
-def test_a_number_that_was_given_away_is_nobodys_name() -> None:
-    first = Namespace()
-    others: list[Namespace] = []
-    number = number_of(first)
-    try:
-        with skbnb.trace() as trace:
-            fetch_inside(first)
-            first.delete()
-            # The kernel gives out the lowest free number, when it has cleaned up.
-            while number not in map(number_of, others):
-                assert len(others) < 100
-                others.append(Namespace())
-            fetch_inside(others[-1])
-    finally:
-        for other in others:
-            other.delete()
-    assert numbers_and_names(trace) == {(number, None)}
-
-
 def test_a_namespace_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
     with skbnb.trace() as trace:
