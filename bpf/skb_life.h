@@ -11,6 +11,7 @@
 struct life {
 	u64 number;		/* of the call that first saw it, as its parent or its clone */
 	u8 is_made;		/* that call made it: its end is of interest */
+	u8 is_clone;		/* and by cloning, so that it is marked as cloned */
 	u8 is_unfilled;		/* no record has its headers yet */
 	u8 is_second;		/* it is the second half of a pair, and freed with the first */
 };
@@ -74,6 +75,7 @@ static __always_inline void set_made(struct skb_event *e, u64 made, bool is_unfi
 	struct life life = {
 		.number = e->count,
 		.is_made = 1,
+		.is_clone = e->kind == KIND_CLONE,
 		.is_unfilled = is_unfilled,
 		.is_second = e->path == PATH_FAST,
 	};
@@ -99,13 +101,29 @@ static __always_inline void emit_end(void *ctx, u64 number, u8 kind, u32 reason)
 	submit(ctx, e);
 }
 
+/*
+ * Whether the packet at an address that is given back is still the clone that was there. The
+ * kernel keeps some packets for reuse and tells nobody (napi_skb_cache_put() in
+ * net/core/skbuff.c); the next one at the address is not marked as cloned. Neither is a clone that
+ * got data of its own since: its end stays unknown, too.
+ */
+static __always_inline bool is_the_same(u64 address, struct life *life)
+{
+	u8 byte = 0;
+
+	if (!life->is_clone)
+		return true;
+	bpf_probe_read_kernel(&byte, sizeof(byte), (void *)(address + SKB_CLONED_BYTE));
+	return byte >> SKB_CLONED_BIT & 1;
+}
+
 static __always_inline void end_life(void *ctx, u64 address, u8 kind, u32 reason)
 {
 	struct life *life = living.lookup(&address);
 
 	if (!life)
 		return;
-	if (life->is_made && wants(FOLLOW))
+	if (life->is_made && wants(FOLLOW) && is_the_same(address, life))
 		emit_end(ctx, life->number, kind, reason);
 	living.delete(&address);
 }
