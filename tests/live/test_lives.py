@@ -222,10 +222,14 @@ def test_packets_handed_to_devices_are_counted() -> None:
         before = sent_by("lo")
         with skbnb.trace() as trace:
             apart("udp", 7)
-        sent = trace.events.attrs["skbnb"]["sent"]
-        # Loopback has sent what the cell did, and what others did meanwhile for it.
-        assert 7 == sent <= sent_by("lo") - before
-        assert trace.select("all").attrs["skbnb"]["sent"] >= sent_by("lo") - before
+        by_loopback = sent_by("lo") - before
+        sent, everywhere = (
+            trace.select(scope).attrs["skbnb"]["sent"] for scope in ("cell", "all")
+        )
+        # One of the cell's tasks may be interrupted to send what is not the cell's, but
+        # by no device that only the cell knows.
+        assert by_loopback == 7
+        assert 7 <= sent <= 7 + everywhere - by_loopback
         assert trace.select(comm="nobody").attrs["skbnb"]["sent"] is None
 
 

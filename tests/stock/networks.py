@@ -14,6 +14,7 @@ import itertools
 import os
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Namespace:
     """
 
     def __init__(self) -> None:
-        self.name = f"skbnb-{os.getpid()}-{next(_numbers)}"
+        self.name = _new_name()
         run(f"ip netns add {self.name}")
         for devices in ("all", "default"):
             self.set(f"net/ipv6/conf/{devices}/disable_ipv6", 1)
@@ -50,6 +51,14 @@ class Namespace:
     def delete(self) -> None:
         """Remove it; its devices go with it."""
         run(f"ip netns delete {self.name}")
+
+    def rename(self) -> None:
+        """Give it a new name, of the namespace that it was."""
+        with self.entered():
+            new = _new_name()
+            run(f"ip netns attach {new} {threading.get_native_id()}")
+        self.delete()
+        self.name = new
 
     def ip(self, arguments: str) -> None:
         """Run ``ip`` in it."""
@@ -84,6 +93,10 @@ class Namespace:
                 yield
             finally:
                 _enter(home.fileno())
+
+
+def _new_name() -> str:
+    return f"skbnb-{os.getpid()}-{next(_numbers)}"
 
 
 def _enter(namespace: int) -> None:
