@@ -2,9 +2,10 @@
 /*
  * Every skb_clone() call by fexit: the argument and the result in one program, the cheapest way.
  *
- * Attaches to the exit of skb_clone(), the entry of __tcp_transmit_skb(), and the tracepoints of
- * skb_call.h, skb_sighting.h, skb_life.h, skb_socket.h, skb_cgroup.h and skb_scope.h; for copies
- * to the exits of skb_copy() and __pskb_copy_fclone().
+ * Attaches to skb_clone() (exit, and entry to tell whether its argument was cloned before), the
+ * entry of __tcp_transmit_skb(), and the tracepoints of skb_call.h, skb_sighting.h, skb_life.h,
+ * skb_socket.h, skb_cgroup.h and skb_scope.h; for copies to the exits of skb_copy() and
+ * __pskb_copy_fclone().
  *
  * Emits: one record per return.
  *
@@ -48,6 +49,12 @@ static __always_inline struct call call_of(void *ctx, int arguments, enum callee
 KFUNC_PROBE(__tcp_transmit_skb, void *sk, void *skb, void *clone_it)
 {
 	remember_sender((u64)sk, (u64)skb, (u32)(u64)clone_it);
+	return 0;
+}
+
+KFUNC_PROBE(skb_clone, void *skb)
+{
+	before_clone(word(ctx, 0));
 	return 0;
 }
 

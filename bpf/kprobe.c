@@ -39,6 +39,7 @@ static __always_inline void enter(struct pt_regs *ctx, enum callee callee)
 
 int on_clone_entry(struct pt_regs *ctx)
 {
+	before_clone(PT_REGS_PARM1(ctx));
 	enter(ctx, SKB_CLONE);
 	return 0;
 }

@@ -47,6 +47,12 @@
 #define SK_STATE offsetof(struct sock_common, skc_state)
 #define SK_COOKIE offsetof(struct sock_common, skc_cookie)
 #define SK_SOCKET offsetof(struct sock, sk_socket)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 6, 0)
+#define SK_PROTOCOL offsetof(struct sock, sk_protocol)
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 18, 0)
+#define UDP_DEFERS_FREE
+#endif
 #define SK_LAST_RECEIVED \
 	(offsetof(struct sock, sk_receive_queue) + offsetof(struct sk_buff_head, prev))
 #define SOCKET_INODE (offsetof(struct socket_alloc, vfs_inode) + offsetof(struct inode, i_ino))

@@ -10,9 +10,11 @@
 
 struct life {
 	u64 number;		/* of the call that first saw it, as its parent or its clone */
+	u64 head;		/* its data, or 0 before they were seen */
 	u8 is_made;		/* that call made it: its end is of interest */
-	u8 is_clone;		/* and by cloning, so that it is marked as cloned */
+	u8 is_shared;		/* a clone has the same data: it is marked as cloned */
 	u8 is_unfilled;		/* no record has its headers yet */
+	u8 may_vanish;		/* it can be freed, and its address reused, without a sign */
 	u8 is_second;		/* it is the second half of a pair, and freed with the first */
 };
 
@@ -44,6 +46,14 @@ static __always_inline bool was_named(u64 address)
 	return place && *place;
 }
 
+static __always_inline u64 head_of(u64 address)
+{
+	u64 head = 0;
+
+	bpf_probe_read_kernel(&head, sizeof(head), (void *)(address + SKB_HEAD));
+	return head;
+}
+
 static __always_inline bool begin_life(u64 address, struct life *life)
 {
 	u8 *place = named_place(address);
@@ -56,15 +66,51 @@ static __always_inline bool begin_life(u64 address, struct life *life)
 	return false;
 }
 
+/*
+ * Whether what is at an address is still the packet that was. The kernel keeps some packets for
+ * reuse and tells nobody (napi_skb_cache_put() in net/core/skbuff.c); the next one there is not
+ * marked as cloned, or has other data. So has a packet that got data of its own since, which is
+ * taken for another one: its family and its end stay unknown. Those that come in pairs are not
+ * kept.
+ */
+static __always_inline bool is_the_same(u64 address, struct life *life)
+{
+	u8 byte = 0;
+
+	if (!life->is_shared)
+		return true;
+	bpf_probe_read_kernel(&byte, sizeof(byte), (void *)(address + SKB_CLONED_BYTE));
+	if (byte >> SKB_FCLONE_BIT & 3)
+		return true;
+	if (life->head && life->head != head_of(address))
+		return false;
+	return byte >> SKB_CLONED_BIT & 1;
+}
+
+/* A packet is about to be cloned, and so marked. */
+static __always_inline void before_clone(u64 parent)
+{
+	struct life *life;
+
+	if (!was_named(parent))
+		return;
+	life = living.lookup(&parent);
+	if (life && !is_the_same(parent, life))
+		living.delete(&parent);
+}
+
 /* Say which packet the record's parent is. */
 static __always_inline void set_origin(struct skb_event *e)
 {
-	struct life fresh = { .number = e->count }, *known;
+	bool shares = e->kind == KIND_CLONE;
+	struct life fresh = { .number = e->count, .is_shared = shares }, *known;
 	u64 parent = e->parent;
 
 	known = living.lookup(&parent);
 	if (!known && !begin_life(parent, &fresh))
 		return;
+	if (known && shares)
+		known->is_shared = 1;
 	e->origin = known ? known->number : fresh.number;
 	e->present |= HAS_ORIGIN;
 }
@@ -74,8 +120,10 @@ static __always_inline void set_made(struct skb_event *e, u64 made, bool is_unfi
 {
 	struct life life = {
 		.number = e->count,
+		/* Just allocated, it has none yet. */
+		.head = is_unfilled && !(e->present & HAS_PARENT) ? 0 : head_of(made),
 		.is_made = 1,
-		.is_clone = e->kind == KIND_CLONE,
+		.is_shared = e->kind == KIND_CLONE,
 		.is_unfilled = is_unfilled,
 		.is_second = e->path == PATH_FAST,
 	};
@@ -101,20 +149,14 @@ static __always_inline void emit_end(void *ctx, u64 number, u8 kind, u32 reason)
 	submit(ctx, e);
 }
 
-/*
- * Whether the packet at an address that is given back is still the clone that was there. The
- * kernel keeps some packets for reuse and tells nobody (napi_skb_cache_put() in
- * net/core/skbuff.c); the next one at the address is not marked as cloned. Neither is a clone that
- * got data of its own since: its end stays unknown, too.
- */
-static __always_inline bool is_the_same(u64 address, struct life *life)
+/* Where calls are not seen with their argument, the next packet may be marked as cloned, too. */
+static __always_inline bool is_known_end(u64 address, struct life *life)
 {
-	u8 byte = 0;
-
-	if (!life->is_clone)
-		return true;
-	bpf_probe_read_kernel(&byte, sizeof(byte), (void *)(address + SKB_CLONED_BYTE));
-	return byte >> SKB_CLONED_BIT & 1;
+#ifdef ARGUMENTS_UNSEEN
+	if (life->may_vanish)
+		return false;
+#endif
+	return is_the_same(address, life);
 }
 
 static __always_inline void end_life(void *ctx, u64 address, u8 kind, u32 reason)
@@ -123,7 +165,7 @@ static __always_inline void end_life(void *ctx, u64 address, u8 kind, u32 reason
 
 	if (!life)
 		return;
-	if (life->is_made && wants(FOLLOW) && is_the_same(address, life))
+	if (life->is_made && wants(FOLLOW) && is_known_end(address, life))
 		emit_end(ctx, life->number, kind, reason);
 	living.delete(&address);
 }

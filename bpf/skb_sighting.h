@@ -36,6 +36,7 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 		return;
 	number = life->number;
 	life->is_unfilled = 0;
+	life->head = SKB(skb, u64, SKB_HEAD);
 	count_one(SIGHTINGS);
 	e = reserve(ctx, &stack, KIND_SIGHTING);
 	if (!e)
@@ -56,6 +57,16 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 	submit(ctx, e);
 }
 
+/* Whether what this socket receives is freed, when it was read, without a sign. */
+static __always_inline bool vanishes(u64 sk)
+{
+#if defined(UDP_DEFERS_FREE) && defined(SK_PROTOCOL)
+	return (u16)read_word(sk + SK_PROTOCOL) == 17;	/* UDP */
+#else
+	return false;
+#endif
+}
+
 /*
  * sk_data_ready(sk), since Linux 6.3: the last packet of its queue has just been put there. Of a
  * datagram this is the only sight of its socket: UDP never sets skb->sk.
@@ -63,10 +74,13 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 int on_data_ready(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 sk = ctx->args[0], last = read_word(sk + SK_LAST_RECEIVED);
+	struct life *life = living.lookup(&last);
 	struct skb_copy skb;
 
-	if (living.lookup(&last) && read_skb(&skb, last))
-		emit_sighting(ctx, last, &skb, sk, 0);
+	if (!life || !read_skb(&skb, last))
+		return 0;
+	life->may_vanish = vanishes(sk);
+	emit_sighting(ctx, last, &skb, sk, 0);
 	return 0;
 }
 

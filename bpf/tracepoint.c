@@ -22,11 +22,14 @@
  * Cannot see: the parent of a slab clone; a fast clone before it is queued (its record is stamped
  * when it is queued: microseconds later, but if it has to wait for its neighbour's address by
  * another task, too); fast clones that are not TCP's (TIPC); calls that fail before they allocate
- * (skb_orphan_frags()); that a copy failed after its struct sk_buff was allocated.
+ * (skb_orphan_frags()); that a copy failed after its struct sk_buff was allocated; since Linux 6.18
+ * the ends of clones that a UDP socket received; before Linux 5.15 copies made by a function that
+ * another tool has a kretprobe on.
  *
  * Cost: a compare per slab allocation, one read of the sk_buff per packet queued, received,
  * copied to user space or freed.
  */
+#define ARGUMENTS_UNSEEN
 #include "skb_caller.h"
 #include "skb_sighting.h"
 #include "skb_stack.h"

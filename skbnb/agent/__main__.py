@@ -247,11 +247,11 @@ class Agent:
         self._write(block)
 
     def _send_packed(self, kind: Kind, pieces: Iterable[bytes]) -> None:
-        payload = b""
+        payload = bytearray()
         for piece in pieces:
             if len(payload) + len(piece) > MAX_EVENTS:
                 self._write(pack_header(kind, len(payload)) + payload)
-                payload = b""
+                payload.clear()
             payload += piece
         if payload:
             self._write(pack_header(kind, len(payload)) + payload)

@@ -63,6 +63,11 @@ OPTIONAL: dict[str, tuple[tuple[str, str], ...]] = {
     "CGROUP_ROOT": (("cgroup", "root"),),
     "HIERARCHY_ID": (("cgroup_root", "hierarchy_id"),),
     "NODE_ID": (("kernfs_node", "id"),),
+    # A bit-field before Linux 5.6.
+    "SK_PROTOCOL": (("sock", "sk_protocol"),),
+    # Of Linux 6.18, in which UDP began to free what was read later and without a sign
+    # (commit 6471658dc66c, "udp: use skb_attempt_defer_free()").
+    "UDP_DEFERS_FREE": (("udp_prod_queue", "ll_root"),),
     # On x86 each CPU has it, and not the task: see bpf/skb_context.h.
     "TASK_PREEMPT_COUNT": (
         ("task_struct", "thread_info"),

@@ -87,6 +87,7 @@ PROBES = (
             *_KEEP_PLACES,
             *_SIGHTINGS,
             Attachment("fentry", "__tcp_transmit_skb", ""),
+            Attachment("fentry", "skb_clone", ""),
             Attachment("fexit", "skb_clone", ""),
         ),
         copies=tuple(Attachment("fexit", name, "") for name in _COPYING),

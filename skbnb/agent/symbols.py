@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import re
 from typing import NamedTuple
 
 from ..errors import ProbeError
-from .compiler import import_bcc
 
 KALLSYMS = "/proc/kallsyms"
 MODULES = "/proc/modules"
@@ -78,28 +78,43 @@ class Symbols:
 
 
 class FunctionNames:
-    """Which function an address lies in: BCC's table, with the modules of today."""
+    """Which function an address lies in, with the modules of today.
+
+    The table's own lines, sorted: their addresses have one width, so that they are in
+    order as text, and no line is read but those that are asked for.
+    """
 
     def __init__(self) -> None:
-        self._bcc = import_bcc()
-        self._modules = _modules()
-        self._table = self._bcc.SymbolCache(-1)
-        self._table.resolve(0, False)  # reads it
+        self._lines: list[bytes] = []
+        self._modules: list[tuple[bytes, ...]] | None = None
+        self.refresh()
 
     def refresh(self, always: bool = False) -> None:
         """Read the table again if modules have come or gone since."""
         # In an old table what a new module does is done by the function before it.
         modules = _modules()
         if always or modules != self._modules:
-            self._bcc.lib.bcc_free_symcache(self._table.cache, -1)
             self._modules = modules
-            self._table = self._bcc.SymbolCache(-1)
+            with open(KALLSYMS, "rb") as file:
+                self._lines = sorted(line for line in file if line[17:18] in b"TtWw")
 
     def name(self, address: int) -> tuple[str, str]:
         """The function's name and its module; empty for none, or the kernel proper."""
-        found = self._table.resolve(address, False)
-        name, module = ((found[i] or b"").decode("ascii", "replace") for i in (0, 2))
-        return name, "" if module == "kernel" else module
+        digits = b"%016x" % address
+        after = bisect.bisect_right(self._lines, digits + b"~")
+        if not after:
+            return "", ""
+        start = self._lines[after - 1][:16]
+        first = bisect.bisect_left(self._lines, start)
+        found = [line.split() for line in self._lines[first:after]]
+        _, _, name, *module = min(found, key=lambda fields: _rank(fields[2]))
+        return name.decode("ascii", "replace"), b"".join(module)[1:-1].decode("ascii")
+
+
+def _rank(name: bytes) -> tuple[bool, bool, int, bytes]:
+    """Of several names for one address: a function's rather than a section's."""
+    is_mark = name.endswith((b"_start", b"_begin", b"_end"))
+    return is_mark, not name.startswith(b"__x64_sys_"), len(name), name
 
 
 @functools.lru_cache(maxsize=1)
@@ -108,11 +123,14 @@ def function_names() -> FunctionNames:
     return FunctionNames()
 
 
-def _modules() -> list[tuple[bytes, bytes]]:
-    """Name and address of each module; none where the kernel takes none."""
+def _modules() -> list[tuple[bytes, ...]]:
+    """Name, state and address of each module; none where the kernel takes none.
+
+    One that is still being loaded has functions that it will not keep.
+    """
     try:
         with open(MODULES, "rb") as file:
             fields = [line.split() for line in file]
     except FileNotFoundError:
         return []
-    return [(field[0], field[5]) for field in fields]
+    return [(field[0], field[4], field[5]) for field in fields]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 import skbnb
-from tests.live.traffic import Server, apart, curl, start_tcpdump
+from tests.live.traffic import Server, apart, curl, kernel, start_tcpdump
 from tests.stock.networks import (
     Namespace,
     address,
@@ -22,6 +22,9 @@ from tests.stock.networks import (
     number_hosts,
     wire,
 )
+
+# Since then a tracepoint tells which socket has received a packet (sk_data_ready).
+SEEN_RECEIVED = (6, 3)
 
 
 def of_reason(trace: skbnb.Trace, reason: str) -> pd.DataFrame:
@@ -80,7 +83,7 @@ def test_each_raw_socket_gets_its_own() -> None:
     # ping reads its socket; the others are never read, and then closed.
     owners = clones["owner_comm"].dropna()
     assert set(owners) == {"ping"}
-    assert clones["sk_inode"].nunique() >= 2
+    assert clones["sk_inode"].nunique() >= (2 if kernel() >= SEEN_RECEIVED else 1)
 
 
 def test_several_receivers_of_a_multicast() -> None:
@@ -89,8 +92,11 @@ def test_several_receivers_of_a_multicast() -> None:
     clones = of_reason(trace, "multicast-delivery")
     assert len(clones) == 15
     assert only(clones, "context") == "softirq"
-    assert only(clones, "owner_pid") == pid
-    assert clones["sk_inode"].nunique() == 3  # the fourth gets the packet itself
+    if kernel() >= SEEN_RECEIVED:
+        assert only(clones, "owner_pid") == pid
+        assert clones["sk_inode"].nunique() == 3  # the fourth gets the packet itself
+    else:
+        assert clones["owner_pid"].isna().all()
     assert only(clones, "daddr") == "239.1.2.3"
     assert only(clones, "dport") == 45_454
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import http.server
+import os
 import socket
 import struct
 import subprocess
@@ -173,6 +174,12 @@ def ping_among_raw_sockets(count: int, sockets: int) -> None:
     ]
     run("ping", "-q", "-i", "0.01", "-c", str(count), LOOPBACK)
     del others
+
+
+def kernel() -> tuple[int, int]:
+    """The running kernel's version."""
+    major, minor = os.uname().release.split(".")[:2]
+    return int(major), int(minor)
 
 
 def deafen(sock: socket.socket) -> None:

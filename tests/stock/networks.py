@@ -13,6 +13,7 @@ import ctypes
 import itertools
 import os
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ _CLONE_NEWNET = 0x4000_0000
 
 # A neighbour, once known, is not asked whether it is still there.
 _KNOWN_FOR_GOOD = {"delay_first_probe_time": 3600, "base_reachable_time_ms": 3_600_000}
+
+# struct linger: on, for no time.
+ABORT = struct.pack("ii", 1, 0)
 
 _numbers = itertools.count()
 
@@ -215,6 +219,25 @@ def broadcast(count: int, sender: Namespace, *receivers: Namespace) -> None:
             outbox.sendto(b"hello", (BROADCAST, PORT))
             for inbox in inboxes:
                 assert inbox.recv(10) == b"hello"
+
+
+@contextlib.contextmanager
+def connection(
+    client: Namespace, server: Namespace | None = None, to: str = "127.0.0.1"
+) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a connection within or between namespaces."""
+    with (
+        (server or client).entered(),
+        socket.create_server((to, PORT)) as listener,
+        client.entered(),
+        socket.create_connection((to, PORT)) as near,
+    ):
+        far, _ = listener.accept()
+        with far:
+            yield near, far
+            # Ended at once: what is never acknowledged would be sent again for minutes.
+            for end in (near, far):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
 
 
 def send_all_twice(host: Namespace) -> None:

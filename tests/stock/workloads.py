@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.live.traffic import apart, start_tcpdump
+from tests.live.traffic import apart, deafen, start_tcpdump
 from tests.stock.networks import (
     Namespace,
     address,
     broadcast,
     connect_in_vain,
+    connection,
     fetch,
     introduce,
     join,
@@ -167,6 +168,21 @@ def iptables_drop(chain: str) -> Iterator[Traffic]:
 
 
 @contextlib.contextmanager
+def data_sent_again() -> Iterator[Traffic]:
+    """A connection one side of which never hears that its data arrived."""
+    with namespaces(1) as (host,):
+
+        def traffic() -> None:
+            with connection(host) as (near, far):
+                deafen(near)
+                near.sendall(b"read")
+                assert far.recv(10) == b"read"
+                time.sleep(1)
+
+        yield traffic
+
+
+@contextlib.contextmanager
 def netem_duplicate() -> Iterator[Traffic]:
     """A queue that sends everything twice."""
     with wire() as hosts:
@@ -261,6 +277,7 @@ WORKLOADS = (
     Workload("vlan", vlan, 8, TCP),
     Workload("iptables drop on OUTPUT", partial(iptables_drop, "OUTPUT"), 1, TCP),
     Workload("iptables drop on INPUT", partial(iptables_drop, "INPUT"), 1, TCP),
+    Workload("data sent again", data_sent_again, 4, TCP),
     Workload("netem duplicate", netem_duplicate, 14, "netem_"),
     Workload("tc mirred", tc_mirred, 21, "tcf_mirred_"),
     Workload("macvlan", macvlan, 14, "macvlan_"),
