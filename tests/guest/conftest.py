@@ -13,15 +13,16 @@ from tests.guest import table
 from tests.guest.guests import Guest, Lane, missing_tools
 from tests.guest.settings import SETTINGS, Case, Setting, cases, choose
 
-DEFAULT = "own,newest"
+DEFAULT = "brief"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kernels",
         default=DEFAULT,
-        help=f"what to boot: of {', '.join(SETTINGS)}, own (the distribution's kernel) "
-        "and all, separated by commas (default: %(default)s)",
+        help=f"what to boot: of {', '.join(SETTINGS)}, all, and brief (a part of the "
+        "tests on the distribution's own kernel and the newest), separated by commas "
+        "(default: %(default)s)",
     )
     parser.addoption(
         "--table",

@@ -61,13 +61,11 @@ PLACES = (
     "live/test_places.py::test_a_container",
     "live/test_places.py::test_an_accepted_socket_is_in_the_listeners_group",
 )
+MEANINGS = ("live/test_why.py", "live/test_lives.py")
 KILLED = ("live/test_faults.py::test_killed_in_the_middle",)
-STOCK = (
-    "stock/test_agreement.py",
-    "stock/test_detached.py",
-    "stock/test_missing.py",
-    "stock/test_places.py",
-)
+AGREEMENT = ("stock/test_agreement.py",)
+DETACHED = ("stock/test_detached.py", "stock/test_missing.py")
+NAMES = ("stock/test_places.py",)
 
 BY_PROBE = {
     # Which probe it is that dies does not matter.
@@ -77,7 +75,28 @@ BY_PROBE = {
     # May see a clone later, and elsewhere.
     "tracepoint": COUNTS + SCOPES + PLACES,
 }
-EVERYTHING = {**BY_PROBE, "tracepoint+perf": BUFFERS, ITS_OWN: STOCK}
+EVERYTHING = {
+    **BY_PROBE,
+    "tracepoint+perf": BUFFERS,
+    ITS_OWN: AGREEMENT + DETACHED + NAMES,
+}
+# Before Linux 5.12 calls are not numbered, and there are no families.
+WITH_MEANINGS = {
+    **EVERYTHING,
+    "fentry": BY_PROBE["fentry"] + MEANINGS,
+    "kprobe": BY_PROBE["kprobe"] + MEANINGS,
+}
+
+# What every change is tested with: what agrees is seen on two kernels, and each of the
+# other tests runs on one of them.
+BRIEF_OWN = {"fentry": BY_PROBE["fentry"], ITS_OWN: AGREEMENT + DETACHED}
+BRIEF_NEWEST = {
+    "fentry": COUNTS,
+    "kprobe": COUNTS,
+    "tracepoint": BY_PROBE["tracepoint"],
+    "tracepoint+perf": BUFFERS,
+    ITS_OWN: AGREEMENT + NAMES,
+}
 
 
 class Setting(NamedTuple):
@@ -110,7 +129,10 @@ class Setting(NamedTuple):
 SETTINGS = {
     setting.name: setting
     for setting in (
-        *(Setting(kernel, kernel, EVERYTHING) for kernel in SUITES),
+        *(
+            Setting(kernel, kernel, EVERYTHING if kernel == "5.10" else WITH_MEANINGS)
+            for kernel in SUITES
+        ),
         Setting("5.10+bullseye", "5.10", BY_PROBE, userland="bullseye"),
         Setting("6.12+trixie", "6.12", BY_PROBE, userland="trixie"),
         Setting("6.1+notebook", "6.1", {ITS_OWN: ("stock/test_notebook.py",)}),
@@ -159,7 +181,7 @@ def _functions(test: str) -> list[str]:
 
 
 def choose(names: str) -> list[Setting]:
-    """Resolve a comma-separated list of settings, ``own`` and ``all`` among them.
+    """Resolve a comma-separated list of settings, ``brief`` and ``all`` among them.
 
     Raises
     ------
@@ -170,17 +192,23 @@ def choose(names: str) -> list[Setting]:
     for name in names.split(","):
         if name == "all":
             chosen.update(SETTINGS)
-        elif name == "own":
-            chosen.setdefault(_own().name, _own())
+        elif name == "brief":
+            for setting in _brief():
+                chosen.setdefault(setting.name, setting)
         elif name in SETTINGS:
             chosen.setdefault(name, SETTINGS[name])
         else:
             known = ", ".join(SETTINGS)
-            raise ValueError(f"{name!r} is not one of {known}, own, all")
+            raise ValueError(f"{name!r} is not one of {known}, brief, all")
     return list(chosen.values())
 
 
-def _own() -> Setting:
-    """The distribution's own kernel; one that cannot be had, where none is known."""
+def _brief() -> tuple[Setting, Setting]:
+    """The distribution's own kernel, and the newest.
+
+    The first is one that cannot be had, where the distribution's is not known.
+    """
     known = (name for name, suite in SUITES.items() if suite == codename())
-    return SETTINGS.get(next(known, ""), Setting("own", "own", EVERYTHING))
+    name = next(known, "own")
+    newest = SETTINGS["newest"]._replace(runs=BRIEF_NEWEST)
+    return Setting(name, name, BRIEF_OWN), newest
