@@ -86,7 +86,7 @@ class FunctionNames:
 
     def __init__(self) -> None:
         self._lines: list[bytes] = []
-        self._modules: list[tuple[bytes, ...]] | None = None
+        self._modules: list[Module] | None = None
         self.refresh()
 
     def refresh(self, always: bool = False) -> None:
@@ -95,8 +95,13 @@ class FunctionNames:
         modules = _modules()
         if always or modules != self._modules:
             self._modules = modules
+            homes = {m.name: range(m.start, m.start + m.size) for m in modules}
             with open(KALLSYMS, "rb") as file:
-                self._lines = sorted(line for line in file if line[17:18] in b"TtWw")
+                self._lines = sorted(
+                    line
+                    for line in file
+                    if line[17:18] in b"TtWw" and _is_there(line, homes)
+                )
 
     def name(self, address: int) -> tuple[str, str]:
         """The function's name and its module; empty for none, or the kernel proper."""
@@ -123,14 +128,33 @@ def function_names() -> FunctionNames:
     return FunctionNames()
 
 
-def _modules() -> list[tuple[bytes, ...]]:
-    """Name, state and address of each module; none where the kernel takes none.
+def _is_there(line: bytes, homes: dict[bytes, range]) -> bool:
+    """Whether what the table says of a module's function is still so.
 
-    One that is still being loaded has functions that it will not keep.
+    If anything is traced while a module is loaded, ftrace keeps the names of what ran
+    only then, and the table shows them (ftrace_mod_get_kallsym() in
+    kernel/trace/ftrace.c). Their place is soon another module's.
     """
+    if not line.endswith(b"]\n"):
+        return True
+    home = homes.get(line[line.rindex(b"[") + 1 : -2])
+    return home is None or int(line[:16], 16) in home
+
+
+class Module(NamedTuple):
+    """A module: one that is still being loaded has functions that it will not keep."""
+
+    name: bytes
+    size: int
+    state: bytes
+    start: int
+
+
+def _modules() -> list[Module]:
+    """Those that are loaded; none where the kernel takes none."""
     try:
         with open(MODULES, "rb") as file:
             fields = [line.split() for line in file]
     except FileNotFoundError:
         return []
-    return [(field[0], field[4], field[5]) for field in fields]
+    return [Module(f[0], int(f[1]), f[4], int(f[5], 16)) for f in fields]

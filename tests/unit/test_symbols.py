@@ -19,6 +19,8 @@ ffffffff81000030 T __x64_sys_getuid
 ffffffff81000040 D some_data
 ffffffff81000050 W weak
 ffffffffc0000010 t nf_dup_ipv4\t[nf_dup_ipv4]
+ffffffffc0000018 T xt_init\t[x_tables]
+ffffffffc0008000 T xt_find\t[x_tables]
 ffffffffa0000010 t bpf_prog_1234_main\t[bpf]
 """
 
@@ -27,7 +29,10 @@ ffffffffa0000010 t bpf_prog_1234_main\t[bpf]
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "kallsyms"
     path.write_text(TABLE)
-    (tmp_path / "modules").write_text("nf_dup_ipv4 16384 1 - Live 0xffffffffc0000000\n")
+    (tmp_path / "modules").write_text(
+        "nf_dup_ipv4 16384 1 - Live 0xffffffffc0000000\n"
+        "x_tables 16384 1 - Live 0xffffffffc0008000 (E)\n"
+    )
     monkeypatch.setattr(symbols, "KALLSYMS", str(path))
     monkeypatch.setattr(symbols, "MODULES", str(tmp_path / "modules"))
     return path
@@ -42,6 +47,7 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (0xFFFF_FFFF_8100_0045, "__x64_sys_getuid", ""),
         (0xFFFF_FFFF_8100_0050, "weak", ""),
         (0xFFFF_FFFF_C000_0022, "nf_dup_ipv4", "nf_dup_ipv4"),
+        (0xFFFF_FFFF_C000_8001, "xt_find", "x_tables"),
         (0xFFFF_FFFF_A000_0010, "bpf_prog_1234_main", "bpf"),
         (0xFFFF_FFFF_80FF_FFFF, "", ""),
         (0, "", ""),
