@@ -8,7 +8,7 @@
 #ifndef SKB_EVENT_H
 #define SKB_EVENT_H
 
-#define SKB_EVENT_ABI 3
+#define SKB_EVENT_ABI 4
 
 /* What the record is about. */
 enum skb_kind {

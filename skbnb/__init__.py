@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from . import errors, reasons
+    from .background import start
     from .comparison import compare
     from .notebook import trace
     from .traces import Trace, load
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "load_ipython_extension",
     "reasons",
+    "start",
     "trace",
     "unload_ipython_extension",
 ]
@@ -48,6 +50,7 @@ _HOMES = {
     "Trace": "traces",
     "compare": "comparison",
     "load": "traces",
+    "start": "background",
     "trace": "notebook",
 }
 

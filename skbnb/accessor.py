@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from . import analysis, charts
+from . import analysis, charts, exports
 from .comparison import Comparison, compare
+from .filters import contains
 from .views import FigureView
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .exports import StrPath
     from .traces import Trace
 
 __all__ = ["Plots", "SkbAccessor"]
@@ -33,7 +37,7 @@ class Plots:
         self._df = df
 
     def processes(self) -> FigureView:
-        """Draw the clones of each process, as bars."""
+        """Draw the clones of each process, as bars of a part for each reason."""
         return FigureView(charts.processes(self._df))
 
     def reasons(self) -> FigureView:
@@ -44,8 +48,16 @@ class Plots:
         """Draw the ways through the kernel to skb_clone(), as an icicle."""
         return FigureView(charts.stacks(self._df))
 
+    def flow(self) -> FigureView:
+        """Draw whose packets were cloned, why, and on which device."""
+        return FigureView(charts.flow(self._df))
+
+    def family(self, number: int = 1) -> FigureView:
+        """Draw a packet and its clones: one family of `SkbAccessor.family`."""
+        return FigureView(charts.family(self._df, number))
+
     def timeline(self) -> FigureView:
-        """Draw when each process made clones: dots, or columns if they are too many."""
+        """Draw when each process made clones: dots, or cells if they are too many."""
         return FigureView(charts.timeline(self._df))
 
 
@@ -83,6 +95,19 @@ class SkbAccessor:
         """Which packets were cloned from which; see `analysis.family`."""
         return analysis.family(self._df)
 
+    def breakdown(self, columns: Sequence[str]) -> pd.DataFrame:
+        """Count by several columns at once; see `analysis.breakdown`."""
+        return analysis.breakdown(self._df, columns)
+
+    def contains(self, text: str) -> pd.Series[bool]:
+        """Which rows have a text in any column; see `filters.contains`.
+
+        ::
+
+            clones[clones.skb.contains("127.0.0.1")]
+        """
+        return contains(self._df, text)
+
     @property
     def cost(self) -> pd.DataFrame:
         """What the clones made for each reason cost; see `analysis.cost`."""
@@ -106,6 +131,18 @@ class SkbAccessor:
     def timeline(self) -> pd.DataFrame:
         """How many clones each process made when; see `analysis.timeline`."""
         return analysis.timeline(self._df)
+
+    def to_html(self, path: StrPath) -> None:
+        """Write one page with the tables and figures; see `exports.to_html`."""
+        exports.to_html(self._df, path)
+
+    def to_perfetto(self, path: StrPath) -> None:
+        """Write what Perfetto's user interface opens; see `exports.to_perfetto`."""
+        exports.to_perfetto(self._df, path)
+
+    def to_csv(self, path: StrPath) -> None:
+        """Write a table of text, with what is known of the trace beside it."""
+        exports.to_csv(self._df, path)
 
     @property
     def plot(self) -> Plots:

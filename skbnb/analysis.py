@@ -18,10 +18,13 @@ from .reasons import describe
 from .units import nice, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = [
     "NEEDS",
+    "breakdown",
     "cost",
     "family",
     "folded",
@@ -134,6 +137,42 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
     table["per_packet"] = table["clones"] / (sent or np.nan)
     table["why"] = _words(slugs)
     return _most_first(table[table["clones"] > 0])
+
+
+def breakdown(df: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Count the clones by several columns at once.
+
+    Parameters
+    ----------
+    df
+        Rows of a trace.
+    columns
+        Of these: ``pid``, and any of dtype ``category``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per combination that any clone has, most clones first. The columns
+        asked for (``unknown`` where a name is absent), and ``clones``.
+    """
+    df = df[_equals(df, "kind", "clone")]
+    parts = [
+        _by_process(df) if name == "pid" else _by_name(df, name) for name in columns
+    ]
+    sizes = [max(len(names), 1) for _, names in parts]
+    # One number for all of them: a single pass of hashing finds those that occur.
+    key = np.ravel_multi_index([number for number, _ in parts], sizes)
+    number, keys = pd.factorize(key)
+    table = pd.DataFrame(
+        {
+            name: pd.Series(names).take(place).reset_index(drop=True)
+            for name, (_, names), place in zip(
+                columns, parts, np.unravel_index(keys, sizes), strict=True
+            )
+        }
+    )
+    table["clones"] = np.bincount(number, minlength=len(keys))
+    return _most_first(table)
 
 
 def stacks(df: pd.DataFrame) -> pd.DataFrame:

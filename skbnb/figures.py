@@ -15,9 +15,12 @@ import plotly.graph_objects as go
 from . import charts
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Sequence
 
-__all__ = ["TEMPLATE", "draw", "processes", "timeline"]
+__all__ = ["CONFIG", "TEMPLATE", "draw", "to_page"]
+
+# Plotly's toolbar would offer to upload the data.
+CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
 
 # Seen alike on white and on black: the page behind the figure is not ours.
 _TEXT = "#7A7A7A"
@@ -52,8 +55,9 @@ TEMPLATE = go.layout.Template(
         "hoverlabel": {"align": "left", "namelength": -1},
         "legend": {
             "orientation": "h",
-            "y": -0.2,
-            "yanchor": "top",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
             "x": 0,
             "traceorder": "normal",
         },
@@ -64,19 +68,14 @@ TEMPLATE = go.layout.Template(
 """What all figures share."""
 
 
-def processes(df: pd.DataFrame) -> go.Figure:
-    """Draw the clones of each process, as bars."""
-    return draw(charts.processes(df))
-
-
-def timeline(df: pd.DataFrame) -> go.Figure:
-    """Draw when each process made clones: dots, or columns if they are too many."""
-    return draw(charts.timeline(df))
-
-
-def draw(chart: charts.Chart | charts.Icicle) -> go.Figure:
-    """Draw any chart."""
-    figure = _icicle(chart) if isinstance(chart, charts.Icicle) else _chart(chart)
+def draw(chart: charts.Figure) -> go.Figure:
+    """Draw any figure."""
+    if isinstance(chart, charts.Icicle):
+        figure = _icicle(chart)
+    elif isinstance(chart, charts.Flow):
+        figure = _flow(chart)
+    else:
+        figure = _chart(chart)
     figure.update_layout(
         template=TEMPLATE,
         title={
@@ -97,17 +96,127 @@ def draw(chart: charts.Chart | charts.Icicle) -> go.Figure:
     return figure
 
 
+def to_page(made: Sequence[charts.Figure]) -> str:
+    """Figures as HTML with scripts in it, and none to fetch."""
+    return "\n".join(
+        draw(chart).to_html(full_html=False, include_plotlyjs=not number, config=CONFIG)
+        for number, chart in enumerate(made)
+    )
+
+
 def _chart(chart: charts.Chart) -> go.Figure:
-    trace = {"bars": _bar, "dots": _dots, "columns": _columns}[chart.form]
-    return go.Figure(
-        data=[trace(series, chart) for series in chart.series],
+    figure = go.Figure(
+        data=_cells(chart)
+        if chart.form == "cells"
+        else [_FORMS[chart.form](series, chart) for series in chart.series],
         layout={
             "xaxis": _axis(chart.x),
-            "yaxis": _axis(chart.y),
-            "height": 130 + 24 * len(chart.y.rows) if chart.y.rows else 400,
-            "showlegend": chart.form == "columns",
+            # To zoom into rows is of no use: dragging chooses a range of time.
+            "yaxis": {**_axis(chart.y), "fixedrange": bool(chart.y.rows)},
+            "height": _height(chart),
+            "showlegend": chart.legend and bool(chart.series),
+            # For whoever listens to what is chosen in the figure.
+            "meta": {"form": chart.form, "scale": chart.x.scale, "keys": chart.keys},
         },
     )
+    if chart.totals:
+        figure.add_trace(_totals(chart))
+    return figure
+
+
+def _height(chart: charts.Chart) -> int:
+    if not chart.y.rows:
+        return 400
+    # The legend's lines, as many as there may be where the page is narrow.
+    legend = 24 * -(-len(chart.series) // 3) if chart.legend else 0
+    return 130 + 24 * len(chart.y.rows) + legend
+
+
+def _totals(chart: charts.Chart) -> go.Scatter:
+    # A stacked bar's own text stands beside its last part.
+    return go.Scatter(
+        x=chart.totals,
+        y=list(range(len(chart.totals))),
+        text=[f" {chart.x.number(total)} " for total in chart.totals],
+        textposition=[
+            "middle left" if total < 0 else "middle right" for total in chart.totals
+        ],
+        mode="text",
+        hoverinfo="skip",
+        cliponaxis=False,
+        showlegend=False,
+    )
+
+
+def _flow(flow: charts.Flow) -> go.Figure:
+    most = max((len(layer) for layer in _layers(flow)), default=1)
+    # Room for the titles of the layers, between the figure's and the nodes.
+    layout = {"height": 180 + 30 * most, "margin": {"t": 92}}
+    figure = go.Figure(layout=layout)
+    if not flow.nodes:
+        return figure
+    figure.add_sankey(
+        arrangement="fixed",
+        valueformat=",",
+        node={
+            "label": [_escape(node.name) for node in flow.nodes],
+            "color": [node.colour for node in flow.nodes],
+            "hovertemplate": "%{label}: %{value}<extra></extra>",
+            "line": {"width": 0},
+            "thickness": 14,
+            **_corners(flow),
+        },
+        link={
+            "source": [band.source for band in flow.bands],
+            "target": [band.target for band in flow.bands],
+            "value": [band.clones for band in flow.bands],
+            "color": [_faint(band.colour) for band in flow.bands],
+            "label": [_escape(band.hover) for band in flow.bands],
+            "hovertemplate": "%{label}<extra></extra>",
+        },
+    )
+    for number, title in enumerate(flow.layers):
+        figure.add_annotation(
+            text=title,
+            x=number / (len(flow.layers) - 1),
+            y=1,
+            xref="paper",
+            yref="paper",
+            yanchor="bottom",
+            xanchor=("left", "center", "right")[number],
+            showarrow=False,
+        )
+    return figure
+
+
+def _layers(flow: charts.Flow) -> list[list[charts.Node]]:
+    return [
+        [node for node in flow.nodes if node.layer == layer]
+        for layer in range(len(flow.layers))
+    ]
+
+
+def _corners(flow: charts.Flow) -> dict[str, list[float]]:
+    """Where each node is: in the order given, from the top down."""
+    x, y = [], []
+    for number, layer in enumerate(_layers(flow)):
+        total = sum(node.clones for node in layer)
+        above = 0.0
+        for node in layer:
+            x.append(min(max(number / (len(flow.layers) - 1), 0.001), 0.999))
+            y.append(min(max((above + node.clones / 2) / total, 0.001), 0.999))
+            above += node.clones
+    return {"x": x, "y": y}
+
+
+def _faint(colour: str) -> str:
+    red, green, blue = _rgb(colour)
+    return f"rgba({red}, {green}, {blue}, 0.45)"
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return red, green, blue
 
 
 def _icicle(icicle: charts.Icicle) -> go.Figure:
@@ -119,7 +228,7 @@ def _icicle(icicle: charts.Icicle) -> go.Figure:
             "yaxis": hidden,
             "dragmode": False,
             "modebar": {"remove": ["select", "lasso"]},
-            "legend": {"y": 0, "itemclick": False, "itemdoubleclick": False},
+            "legend": {"itemclick": False, "itemdoubleclick": False},
             "uniformtext": {"minsize": 10, "mode": "hide"},
         }
     )
@@ -182,23 +291,57 @@ def _common(series: charts.Series) -> dict[str, Any]:
         "x": series.x,
         "y": series.y,
         "hovertext": [_escape(text) for text in series.hover],
-        "hoverinfo": "text+name",
+        "hoverinfo": "text",
     }
 
 
 def _bar(series: charts.Series, chart: charts.Chart) -> go.Bar:
-    return go.Bar(
-        **_common(series),
-        orientation="h",
-        marker={"color": series.colour},
-        text=list(map(chart.x.number, series.x)),
-        textposition="outside",
-        cliponaxis=False,
-    )
+    return go.Bar(**_common(series), orientation="h", marker={"color": series.colour})
 
 
 def _columns(series: charts.Series, chart: charts.Chart) -> go.Bar:
     return go.Bar(**_common(series), width=chart.width, marker={"color": series.colour})
+
+
+def _cells(chart: charts.Chart) -> list[go.Heatmap]:
+    """All cells as one trace; where there is nothing, the page is seen."""
+    if not chart.series:
+        return []
+    # Every bin, those that are empty, too: else its neighbours would fill it.
+    first = min(min(series.x) for series in chart.series)
+    last = max(max(series.x) for series in chart.series)
+    places = [
+        first + place * chart.width
+        for place in range(round((last - first) / chart.width) + 1)
+    ]
+    shape = range(len(chart.y.rows))
+    values: list[list[float | None]] = [[None] * len(places) for _ in shape]
+    hover: list[list[str]] = [[""] * len(places) for _ in shape]
+    for series in chart.series:
+        marks = zip(series.x, series.y, series.values or (), series.hover, strict=True)
+        for x, y, value, text in marks:
+            place = round((x - first) / chart.width)
+            values[int(y)][place] = value
+            hover[int(y)][place] = _escape(text)
+    red, green, blue = _rgb(chart.series[0].colour)
+    return [
+        go.Heatmap(
+            x=places,
+            y=list(shape),
+            z=values,
+            zmin=0,
+            zmax=chart.most,
+            colorscale=[
+                [0, f"rgba({red}, {green}, {blue}, 0.15)"],
+                [1, f"rgb({red}, {green}, {blue})"],
+            ],
+            colorbar={"title": {"text": "clones"}, "thickness": 12, "outlinewidth": 0},
+            hovertext=hover,
+            hoverinfo="text",
+            hoverongaps=False,
+            ygap=3,
+        )
+    ]
 
 
 def _dots(series: charts.Series, chart: charts.Chart) -> go.Scatter:
@@ -208,3 +351,20 @@ def _dots(series: charts.Series, chart: charts.Chart) -> go.Scatter:
         mode="markers",
         marker={"color": series.colour, "symbol": symbol, "size": 8, "opacity": 0.85},
     )
+
+
+def _lives(series: charts.Series, chart: charts.Chart) -> go.Scatter:
+    end = "x" if series.failed else "line-ns-open"
+    return go.Scatter(
+        **_common(series),
+        mode="lines+markers",
+        line={"color": series.colour, "width": 2},
+        marker={
+            "color": series.colour,
+            "symbol": ["circle", end][: len(series.x)],
+            "size": [8, 9][: len(series.x)],
+        },
+    )
+
+
+_FORMS = {"bars": _bar, "columns": _columns, "dots": _dots, "lives": _lives}

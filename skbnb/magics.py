@@ -32,9 +32,12 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
+    import pandas as pd
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+    from IPython.display import DisplayHandle
 
+    from .panel import Live, Panel
     from .traces import Trace
 
 __all__ = ["SkbMagics", "begin", "load", "unload"]
@@ -133,6 +136,16 @@ class SkbMagics(Magics):
         metavar="FILE",
         help="Write the recording to FILE as it comes.",
     )
+    @argument(
+        "--panel",
+        action="store_true",
+        help="Show a panel to look through the trace with.",
+    )
+    @argument(
+        "--live",
+        action="store_true",
+        help="Show how far the trace is while the cell runs, and then the panel.",
+    )
     @argument("-q", "--quiet", action="store_true", help="Show nothing.")
     @line_cell_magic
     def skbclone(self, line: str, cell: str | None = None) -> None:
@@ -202,6 +215,8 @@ class Run:
     def __init__(self, shell: InteractiveShell, arguments: argparse.Namespace) -> None:
         self._shell = shell
         self._arguments = arguments
+        self._live: Live | None = None
+        self._display: DisplayHandle
         self._tracing = notebook.trace(
             scope=arguments.scope,
             pid=arguments.pid,
@@ -219,9 +234,21 @@ class Run:
 
     def begin(self) -> None:
         """Attach."""
-        self._tracing.begin()
+        arguments = self._arguments
+        # A terminal has no widgets, and another thread must not write into it.
+        is_live = (
+            arguments.live and not arguments.quiet and hasattr(self._shell, "kernel")
+        )
+        if is_live:
+            from .panel import Live  # takes its time, which is not the cell's
+            from .progress import Progress
+        trace = self._tracing.begin()
+        if is_live:
+            progress = Progress(trace.selection.effective_scope)
+            self._live = Live(progress, self._tracing.so_far)
+            self._display = display(self._live, display_id=True)
 
-    def end(self) -> None:
+    def end(self, cell_id: str | None = None) -> None:
         """Detach, keep and show; an interrupt meanwhile waits until that is done."""
         with interrupts_held():
             trace = self._tracing.end()
@@ -229,8 +256,37 @@ class Run:
                 self._shell.user_ns[self._arguments.output] = trace.events
             if self._arguments.quiet:
                 notebook.warn(trace)
+            elif self._live or self._arguments.panel:
+                self._show_panel(trace, cell_id)
             else:
                 show(trace)
+
+    def _show_panel(self, trace: Trace, cell_id: str | None) -> None:
+        panel = trace.panel(name="skbnb.last", keep=self._keep)
+        replace_shown(cell_id, self._live or panel)
+        if self._live:
+            self._live.end(panel)
+            self._display.update(self._live)
+        else:
+            display(panel)
+
+    def _keep(self, events: pd.DataFrame) -> str:
+        """Give the rows that a person chose a name."""
+        self._shell.user_ns["chosen"] = events
+        return "chosen"
+
+
+# What each cell shows, by the notebook's name for the cell.
+_shown: dict[str, Live | Panel] = {}
+
+
+def replace_shown(cell_id: str | None, view: Live | Panel) -> None:
+    """Close what a cell has shown before: it runs again."""
+    if cell_id:
+        before = _shown.pop(cell_id, None)
+        if before:
+            before.close()
+        _shown[cell_id] = view
 
 
 def show(trace: Trace) -> None:
@@ -300,7 +356,7 @@ def begin(shell: InteractiveShell, line: str) -> None:
             shell.events.unregister("post_run_cell", end)
             if ticker:
                 ticker.cancel()
-            run.end()
+            run.end(info.cell_id)
 
     shell.events.register("post_run_cell", end)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from .traces import Selection, Trace
+    from .wire import Frame
 
 __all__ = ["Tracing", "last_trace", "shut_down", "trace", "warm_up", "warn"]
 
@@ -75,6 +76,10 @@ class Tracing:
         if self._session.complaint:
             warnings.warn(self._session.complaint, RuntimeWarning, stacklevel=3)
         return self.trace
+
+    def so_far(self) -> tuple[Frame, ...]:
+        """The frames that have come so far."""
+        return self._session.frames if self._session else ()
 
     def __enter__(self) -> Trace:
         return self.begin()

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from .charts import Icicle
+from .charts import Flow, Icicle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .charts import Axis, Box, Chart
+    from .charts import Axis, Band, Box, Chart, Figure, Node
 
 __all__ = ["draw"]
 
@@ -50,14 +50,15 @@ class _Plot:
         return round(self.top + part * (self.bottom - self.top), 1)
 
 
-def draw(chart: Chart | Icicle) -> str:
-    """Draw a chart as one ``<svg>`` element, 700 pixels wide."""
-    return _icicle(chart) if isinstance(chart, Icicle) else _chart(chart)
+def draw(figure: Figure) -> str:
+    """Draw a figure as one ``<svg>`` element, 700 pixels wide."""
+    if isinstance(figure, Icicle):
+        return _icicle(figure)
+    return _flow(figure) if isinstance(figure, Flow) else _chart(figure)
 
 
 def _chart(chart: Chart) -> str:
-    columns = chart.form == "columns"
-    keys = [(series.name, series.colour) for series in chart.series if columns]
+    keys = [(series.name, series.colour) for series in chart.series if chart.legend]
     legend, top = _legend(keys)
     rows = chart.y.rows
     plot = _Plot(
@@ -78,7 +79,7 @@ def _icicle(icicle: Icicle) -> str:
     return _image(icicle, height, [*legend, *(boxes or [nothing])])
 
 
-def _image(chart: Chart | Icicle, height: float, drawn: Iterable[str]) -> str:
+def _image(chart: Figure, height: float, drawn: Iterable[str]) -> str:
     title, subtitle = escape(chart.title), escape(chart.subtitle)
     return "\n".join(
         [
@@ -153,40 +154,93 @@ def _grid(plot: _Plot) -> Iterator[str]:
 
 
 def _marks(plot: _Plot) -> Iterator[str]:
-    """One path for each process, however many marks it has."""
+    """One path for each series, however many marks it has."""
+    yield from _FORMS[plot.chart.form](plot)
+
+
+def _bars(plot: _Plot) -> Iterator[str]:
+    before: defaultdict[float, float] = defaultdict(float)
+    for series in plot.chart.series:
+        path = ""
+        for x, y in zip(series.x, series.y, strict=True):
+            path += _bar(plot, before[y], before[y] + x, y)
+            before[y] += x
+        yield _filled(series.colour, path)
+    for row, total in enumerate(plot.chart.totals):
+        # Outside the bar, on whichever side it ends.
+        away, anchor = (-5, "end") if total < 0 else (5, "start")
+        number = plot.chart.x.number(total)
+        yield _text(plot.x(total) + away, plot.y(row) + 4, number, anchor)
+
+
+def _columns(plot: _Plot) -> Iterator[str]:
     below: defaultdict[float, float] = defaultdict(float)
     for series in plot.chart.series:
-        points = list(zip(series.x, series.y, strict=True))
-        if plot.chart.form == "bars":
-            yield _filled(series.colour, "".join(_bar(plot, x, y) for x, y in points))
-            for x, y in points:
-                # Outside the bar, on whichever side it ends.
-                away, anchor = (-5, "end") if x < 0 else (5, "start")
-                number = plot.chart.x.number(x)
-                yield _text(plot.x(x) + away, plot.y(y) + 4, number, anchor)
-        elif plot.chart.form == "columns":
-            path = ""
-            for x, y in points:
-                path += _column(plot, x, below[x], below[x] + y)
-                below[x] += y
-            yield _filled(series.colour, path)
-        else:
-            # A line of no length with round ends is a dot.
-            mark = "m-3-3l6 6m0-6l-6 6" if series.failed else "h0"
-            path = "".join(f"M{plot.x(x)} {plot.y(y)}{mark}" for x, y in points)
-            yield (
-                f'<path d="{path}" stroke="{series.colour}" stroke-opacity="0.85" '
-                f'stroke-width="{2 if series.failed else 8}" stroke-linecap="round"/>'
-            )
+        path = ""
+        for x, y in zip(series.x, series.y, strict=True):
+            path += _column(plot, x, below[x], below[x] + y)
+            below[x] += y
+        yield _filled(series.colour, path)
+
+
+def _dots(plot: _Plot) -> Iterator[str]:
+    for series in plot.chart.series:
+        # A line of no length with round ends is a dot.
+        mark = _CROSS if series.failed else "h0"
+        points = zip(series.x, series.y, strict=True)
+        path = "".join(f"M{plot.x(x)} {plot.y(y)}{mark}" for x, y in points)
+        yield _stroke(series.colour, path, 2 if series.failed else 8)
+
+
+def _cells(plot: _Plot) -> Iterator[str]:
+    """One path for each of a few shades, however many cells there are."""
+    shades: defaultdict[int, str] = defaultdict(str)
+    half = plot.chart.width / 2
+    for series in plot.chart.series:
+        for x, y, value in zip(series.x, series.y, series.values or (), strict=True):
+            left, right = plot.x(x - half), plot.x(x + half)
+            top, bottom = plot.y(y - 0.42), plot.y(y + 0.42)
+            shade = math.ceil(value / plot.chart.most * _SHADES)
+            shades[shade] += f"M{left} {top}H{right}V{bottom}H{left}z"
+    colour = plot.chart.series[0].colour if plot.chart.series else _TEXT
+    for shade, path in sorted(shades.items()):
+        opacity = round(0.15 + 0.85 * shade / _SHADES, 2)
+        yield f'<path d="{path}" fill="{colour}" fill-opacity="{opacity}"/>'
+
+
+def _lives(plot: _Plot) -> Iterator[str]:
+    for series in plot.chart.series:
+        y, first, last = plot.y(series.y[0]), plot.x(series.x[0]), plot.x(series.x[-1])
+        yield _stroke(series.colour, f"M{first} {y}h0", 8)
+        end = f"M{last} {y}{_CROSS}" if series.failed else ""
+        yield _stroke(series.colour, f"M{first} {y}H{last}{end}", 2)
+
+
+_FORMS = {
+    "bars": _bars,
+    "columns": _columns,
+    "dots": _dots,
+    "cells": _cells,
+    "lives": _lives,
+}
+_SHADES = 8
+_CROSS = "m-3-3l6 6m0-6l-6 6"
+
+
+def _stroke(colour: str, path: str, width: int) -> str:
+    return (
+        f'<path d="{path}" stroke="{colour}" stroke-opacity="0.85" '
+        f'stroke-width="{width}" stroke-linecap="round" fill="none"/>'
+    )
 
 
 def _filled(colour: str, path: str) -> str:
     return f'<path d="{path}" fill="{colour}"/>'
 
 
-def _bar(plot: _Plot, x: float, y: float) -> str:
+def _bar(plot: _Plot, start: float, end: float, y: float) -> str:
     top, bottom = plot.y(y - 0.35), plot.y(y + 0.35)
-    return f"M{plot.x(0)} {top}H{plot.x(x)}V{bottom}H{plot.x(0)}z"
+    return f"M{plot.x(start)} {top}H{plot.x(end)}V{bottom}H{plot.x(start)}z"
 
 
 def _column(plot: _Plot, x: float, low: float, high: float) -> str:
@@ -209,4 +263,101 @@ def _box(box: Box, total: int, top: float) -> str:
         f'<path d="M{x:.1f} {y}h{width:.1f}v{_ROW - 1}h-{width:.1f}z" '
         f'fill="{box.colour}"/>'
         f"{text if room > 5 else ''}</g>"
+    )
+
+
+# ------------------------------------------------------------------ what flows
+
+# Between two nodes, and the width of one.
+_GAP, _NODE = 14, 12
+
+
+def _flow(flow: Flow) -> str:
+    layers = [
+        [place for place, node in enumerate(flow.nodes) if node.layer == layer]
+        for layer in range(len(flow.layers))
+    ]
+    most = max(map(len, layers), default=1)
+    height = max(160, 30 * most)
+    total = sum(flow.nodes[place].clones for place in layers[0]) or 1
+    scale = (height - _GAP * (most - 1)) / total
+    places = _stacked(flow, layers, scale, top=72)
+    drawn = [
+        _text(*_title_at(layer, len(layers)), title, _anchor(layer, len(layers)))
+        for layer, title in enumerate(flow.layers)
+    ]
+    drawn += _bands(flow, places, scale)
+    drawn += [
+        _node(node, *places[place], node.clones * scale, len(layers))
+        for place, node in enumerate(flow.nodes)
+    ]
+    nothing = [] if flow.nodes else [_text(_WIDTH / 2, 100, "no clones", "middle")]
+    return _image(flow, 72 + height + 8, [*drawn, *nothing])
+
+
+def _left(layer: int, layers: int) -> float:
+    return 8 + layer * (_WIDTH - 16 - _NODE) / max(layers - 1, 1)
+
+
+def _anchor(layer: int, layers: int) -> str:
+    return "end" if layer == layers - 1 else "start"
+
+
+def _title_at(layer: int, layers: int) -> tuple[float, float]:
+    return _left(layer, layers) + (_NODE if layer == layers - 1 else 0), 62
+
+
+def _stacked(
+    flow: Flow, layers: list[list[int]], scale: float, top: float
+) -> dict[int, tuple[float, float]]:
+    """The upper left corner of each node."""
+    corners = {}
+    for number, layer in enumerate(layers):
+        y = top
+        for place in layer:
+            corners[place] = _left(number, len(layers)), y
+            y += flow.nodes[place].clones * scale + _GAP
+    return corners
+
+
+def _bands(
+    flow: Flow, places: dict[int, tuple[float, float]], scale: float
+) -> Iterator[str]:
+    """The bands, in order from the top down at both of their ends."""
+    leaves: defaultdict[int, float] = defaultdict(float)
+    arrives: defaultdict[int, float] = defaultdict(float)
+    for band in sorted(flow.bands, key=lambda band: (band.source, band.target)):
+        (x, y), (to_x, to_y) = places[band.source], places[band.target]
+        yield _band(
+            band,
+            (x + _NODE, y + leaves[band.source]),
+            (to_x, to_y + arrives[band.target]),
+            band.clones * scale,
+        )
+        leaves[band.source] += band.clones * scale
+        arrives[band.target] += band.clones * scale
+
+
+def _band(
+    band: Band, left: tuple[float, float], right: tuple[float, float], thick: float
+) -> str:
+    (x, y), (to_x, to_y) = left, right
+    middle = (x + to_x) / 2
+    return (
+        f"<g><title>{escape(band.hover)}</title>"
+        f'<path d="M{x:.1f} {y:.1f}C{middle:.1f} {y:.1f} {middle:.1f} {to_y:.1f} '
+        f"{to_x:.1f} {to_y:.1f}v{thick:.1f}C{middle:.1f} {to_y + thick:.1f} "
+        f'{middle:.1f} {y + thick:.1f} {x:.1f} {y + thick:.1f}z" '
+        f'fill="{band.colour}" fill-opacity="0.4"/></g>'
+    )
+
+
+def _node(node: Node, x: float, y: float, height: float, layers: int) -> str:
+    last = node.layer == layers - 1
+    at = x - 5 if last else x + _NODE + 5
+    name = _text(at, y + height / 2 + 4, node.name, _anchor(node.layer, layers), 200)
+    return (
+        f"<g><title>{escape(node.name)}: {node.clones:,}</title>"
+        f'<path d="M{x:.1f} {y:.1f}h{_NODE}v{max(height, 1):.1f}h-{_NODE}z" '
+        f'fill="{node.colour}"/>{name}</g>'
     )

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from .units import printable
 from .views import TraceView
 from .wire import MAGIC, TAP, Frame, Reader, checked
 from .wire import Kind as FrameKind
+
+if TYPE_CHECKING:
+    from .panel import Panel
 
 __all__ = ["Selection", "Trace", "load"]
 
@@ -184,6 +187,12 @@ class Trace:
             file.write(MAGIC)
             for frame in self.frames:
                 file.write(frame.pack())
+
+    def panel(self, **options: Any) -> Panel:
+        """Widgets to look through all events of the trace with; see `panel.Panel`."""
+        from .panel import Panel
+
+        return Panel(self, **options)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         bundle: dict[str, Any] = TraceView(self.events)._repr_mimebundle_(**kwargs)

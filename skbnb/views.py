@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-    from .charts import Chart, Icicle
+    from .charts import Figure
 
     Bundle = dict[str, Any]
 
@@ -412,7 +412,7 @@ class FigureView:
     the image and the text stay as they were.
     """
 
-    def __init__(self, chart: Chart | Icicle) -> None:
+    def __init__(self, chart: Figure) -> None:
         self._chart = chart
 
     @cached_property
@@ -439,11 +439,11 @@ class FigureView:
         return bundle(makers, include, exclude)
 
     def _plotly(self) -> Bundle:
+        from .figures import CONFIG
+
         # Through JSON: a user may have added arrays to the figure.
         made: Bundle = json.loads(self.figure.to_json())
-        # Plotly's toolbar would offer to upload the data.
-        config = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
-        return {**made, "config": config}
+        return {**made, "config": CONFIG}
 
 
 def bundle(

@@ -45,7 +45,7 @@ MAGIC = b"\x89SKBT\r\n\x01"
 HEADER = struct.Struct("<II")
 # SKB_EVENT_ABI and the sizes of struct skb_event and struct skb_socket of
 # bpf/skb_event.h.
-ABI = 3
+ABI = 4
 RECORD_SIZE = 184
 SOCKET_SIZE = 56
 MAX_EVENTS = 4 << 20  # of any frame of packed records
@@ -58,14 +58,15 @@ class Kind(IntEnum):
     HELLO = 1
     READY = 2
     EVENTS = 3
-    SOCKETS = 4
-    STACKS = 5
-    SYMBOLS = 6
-    TAPS = 7
-    STATS = 8
-    LOG = 9
-    ERROR = 10
-    END = 11
+    PROGRESS = 4
+    SOCKETS = 5
+    STACKS = 6
+    SYMBOLS = 7
+    TAPS = 8
+    STATS = 9
+    LOG = 10
+    ERROR = 11
+    END = 12
 
 
 _OPTIONAL_INT = (int, type(None))
@@ -98,6 +99,8 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "realtime": int,
     },
     Kind.READY: {"ts": int, "base": int},  # when; calls counted before
+    # So far; a few times a second, where any of them has grown.
+    Kind.PROGRESS: {"calls": int, "lost": int, "limited": int},
     Kind.SYMBOLS: {
         "functions": dict,  # address in hex -> name
         "modules": dict,  # address in hex -> module, where it is in one

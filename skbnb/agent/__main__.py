@@ -16,8 +16,9 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Iterable, NamedTuple
+from typing import Iterable
 
 from .. import __version__
 from ..config import MAX_LINE, Config, parse_request
@@ -31,12 +32,25 @@ from .taps import Taps
 # The reader is woken when an eighth of the ring is full, and this often anyway.
 TICK_SECONDS = 0.1
 
+# The least time between two frames that say how far a trace is, and what they say.
+PROGRESS_SECONDS = 0.25
+_PROGRESS = ("calls", "lost", "limited")
+
 # What traces ask for as a rule: loaded before the first.
 _USUAL = Config(cell_tid=1, notebook_pid=1)
 
 
-class Running(NamedTuple):
-    """A trace that is running."""
+@dataclass
+class Running:
+    """A trace that is running.
+
+    Attributes
+    ----------
+    told
+        The counts that the notebook knows of.
+    next_progress
+        When it may be told again.
+    """
 
     program: Program
     config: Config
@@ -44,6 +58,8 @@ class Running(NamedTuple):
     namespaces: dict[str, str]
     began: int
     deadline: float
+    told: dict[str, int] = field(default_factory=dict)
+    next_progress: float = 0.0
 
 
 class Agent:
@@ -86,6 +102,7 @@ class Agent:
             ready = [fd for fd, _ in self._poll.poll(self._timeout())]
             if self._trace:
                 self._drain()
+                self._send_progress()
             if self._parent in ready:
                 break
             if self._requests in ready and not self._read_requests():
@@ -241,6 +258,19 @@ class Agent:
     def _drain(self) -> None:
         assert self._trace
         self._trace.program.reader.drain(self._send_events, MAX_EVENTS)
+
+    def _send_progress(self) -> None:
+        trace = self._trace
+        assert trace
+        now = time.monotonic()
+        if now < trace.next_progress:
+            return
+        trace.next_progress = now + PROGRESS_SECONDS
+        counts = trace.program.counters()
+        told = {name: counts[name] - trace.before[name] for name in _PROGRESS}
+        if told != trace.told:
+            trace.told = told
+            self._send(Kind.PROGRESS, **told)
 
     def _send_events(self, block: memoryview) -> None:
         self._write(pack_header(Kind.EVENTS, len(block)))

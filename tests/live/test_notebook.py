@@ -195,3 +195,66 @@ def test_the_agent_ends_with_the_kernel(tmp_path: Path) -> None:
         pytest.fail("the agent outlived its notebook by 5 s")
 
     run(scenario, tmp_path)
+
+
+# ------------------------------------------------------------------ the panel, and live
+
+PANEL = ["application/vnd.jupyter.widget-view+json", "text/html", "text/plain"]
+
+
+def test_a_cell_with_a_panel(tmp_path: Path) -> None:
+    async def scenario(notebook: Kernel) -> None:
+        cell = await notebook.run(f"%%skbclone --panel\n{SEND}")
+        assert mimes(cell) == [PANEL]
+        # What a page without widgets shows is the trace.
+        assert "15 clones in" in cell.outputs[-1]["data"]["text/plain"]
+
+    run(scenario, tmp_path)
+
+
+def test_a_live_cell_counts_while_it_runs(tmp_path: Path) -> None:
+    async def scenario(notebook: Kernel) -> None:
+        cell = await notebook.run(
+            f"%%skbclone --live\n{SEND}\nimport gc, time\ntime.sleep(1)\n"
+            "from skbnb.panel import Live\n"
+            "(live,) = [one for one in gc.get_objects() if type(one) is Live]\n"
+            "print('seen:', live._line.value)"
+        )
+        assert "15 clones of the cell" in text(cell, "stream")
+        assert mimes(cell) == [PANEL]
+        (shown,) = (o for o in cell.outputs if o.output_type == "display_data")
+        assert "15 clones in" in shown["data"]["text/plain"]
+
+    run(scenario, tmp_path)
+
+
+def test_an_interrupted_live_cell_keeps_what_came(tmp_path: Path) -> None:
+    flag = tmp_path / "flag"
+
+    async def scenario(notebook: Kernel) -> None:
+        cell = f"%%skbclone --live\n{SEND}\nopen({str(flag)!r}, 'w').close()\n"
+        interrupt = asyncio.create_task(notebook.interrupt_once_there_is(flag))
+        failed = await notebook.fail(cell + "import time\ntime.sleep(60)")
+        await interrupt
+        assert "KeyboardInterrupt" in text(failed, "error")
+        assert mimes(failed) == [PANEL]
+        assert await notebook.value("import skbnb; len(skbnb.last.events)") == "15"
+
+    run(scenario, tmp_path)
+
+
+def test_a_trace_across_cells(tmp_path: Path) -> None:
+    async def scenario(notebook: Kernel) -> None:
+        await notebook.run("import skbnb; running = skbnb.start()")
+        await notebook.run(SEND)
+        cell = await notebook.run(f"{SEND}\nrunning")
+        assert "30 clones of the cell" in cell.outputs[-1]["data"]["text/plain"]
+        busy = await notebook.fail(f"%%skbclone\n{SEND}")
+        assert "BusyError" in text(busy, "error")
+        assert await notebook.value("len(running.stop().events)") == "30"
+        assert await notebook.value("running.stop() is skbnb.last") == "True"
+        assert await notebook.value("running.running") == "False"
+        await notebook.run(f"%%skbclone -q -o more\n{SEND}")
+        assert await notebook.value("len(more)") == "15"
+
+    run(scenario, tmp_path)

@@ -24,8 +24,9 @@ def test_tables() -> None:
 
 def test_plots_have_the_names_of_their_tables() -> None:
     names = {name for name in vars(accessor.Plots) if not name.startswith("_")}
-    # A family has no figure, and the cost by reason has the proportions of the reasons.
-    assert names == set(analysis.__all__) - {"NEEDS", "cost", "family", "folded"}
+    # The cost by reason has the proportions of the reasons; a breakdown's is the flow.
+    tables = set(analysis.__all__) - {"NEEDS", "cost", "folded", "breakdown"}
+    assert names == tables | {"flow"}
     df = with_stacks(example(60, 5))
     for name in names:
         view = getattr(df.skb.plot, name)()

@@ -17,6 +17,7 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
+from ipywidgets.widgets import widget
 from traitlets.config import Config
 
 import skbnb
@@ -359,3 +360,35 @@ def test_a_statement_is_taken_as_written(
 def test_other_cells_are_left_alone(cell: str) -> None:
     lines = cell.splitlines(keepends=True)
     assert transform(lines) == lines
+
+
+# ------------------------------------------------------------------ the panel
+
+
+def test_a_panel_is_one_bundle_and_keeps_what_is_chosen(
+    shell: InteractiveShell,
+) -> None:
+    ran = Ran(shell, "%%skbclone --panel -o clones\npass")
+    assert [sorted(data) for data in ran.displayed] == [
+        ["application/vnd.jupyter.widget-view+json", "text/html", "text/plain"]
+    ]
+    assert len(shell.user_ns["clones"]) == 4
+
+
+def test_a_terminal_has_nothing_live(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%skbclone --live\npass")
+    assert len(ran.displayed) == 3
+
+
+def test_a_cell_that_runs_again_closes_what_it_showed(shell: InteractiveShell) -> None:
+    def widgets() -> int:
+        return len(widget._instances)
+
+    before = widgets()
+    shell.run_cell("%%skbclone --panel\npass", cell_id="one")
+    of_one = widgets()
+    for _ in range(3):
+        shell.run_cell("%%skbclone --panel\npass", cell_id="one")
+        assert widgets() == of_one
+    shell.run_cell("%%skbclone --panel\npass", cell_id="two")
+    assert widgets() == before + 2 * (of_one - before)

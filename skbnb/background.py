@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trace across cells: begun in one, ended in another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from . import notebook
+from .errors import BusyError
+from .progress import Progress
+
+if TYPE_CHECKING:
+    from .panel import Live
+    from .traces import Trace
+
+__all__ = ["Background", "start"]
+
+
+class Background:
+    """A trace that is running; made by `start`.
+
+    Displayed, it shows how far it is, and in the same place a panel when it has ended.
+    It ends with the notebook at the latest.
+    """
+
+    def __init__(self, tracing: notebook.Tracing) -> None:
+        self._tracing = tracing
+        trace = tracing.begin()
+        self._progress = Progress(trace.selection.effective_scope)
+        self._live: Live | None = None
+        self._ended: Trace | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not been stopped yet."""
+        return self._ended is None
+
+    def stop(self) -> Trace:
+        """End it, and give the trace; again, the same trace.
+
+        Warns
+        -----
+        LossWarning, TruncatedWarning
+            What is missing from it.
+        """
+        if self._ended is None:
+            self._ended = self._tracing.end()
+            notebook.warn(self._ended)
+            if self._live:
+                self._live.end(self._ended.panel(name="trace"))
+        return self._ended
+
+    @property
+    def trace(self) -> Trace:
+        """The trace.
+
+        Raises
+        ------
+        BusyError
+            It is still running.
+        """
+        if self._ended is None:
+            raise BusyError("this trace is still running", "Stop it: `.stop()`.")
+        return self._ended
+
+    def __repr__(self) -> str:
+        if self._ended:
+            return repr(self._ended)
+        self._progress.take(self._tracing.so_far())
+        return f"<skbnb trace, running: {self._progress.line()}>"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        if self._ended:
+            return self._ended._repr_mimebundle_(**kwargs)
+        if self._live is None:
+            from .panel import Live
+
+            self._live = Live(self._progress, self._tracing.so_far)
+        return self._live._repr_mimebundle_(**kwargs)
+
+
+def start(**options: Any) -> Background:
+    """Begin to trace, and go on until it is stopped.
+
+    ::
+
+        running = skbnb.start(scope="all")
+        ...                    # in other cells, too
+        trace = running.stop()
+
+    Parameters
+    ----------
+    options
+        As of `notebook.trace`. The scope ``cell`` is all that runs meanwhile in the
+        calling thread, and what it starts.
+
+    Raises
+    ------
+    BusyError
+        A trace is running in this notebook already.
+    SkbnbError
+        Why it cannot be.
+    """
+    return Background(notebook.trace(**options))

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All rows, a page at a time, in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import numpy as np
+import pandas as pd
+
+from ..units import counted, printable
+from ..views import STYLE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Pager"]
+
+ROWS = 100
+
+# What most people look for; the others are a click away.
+_FIRST = (
+    *("t", "count", "comm", "pid", "context", "kind", "reason", "detail"),
+    *("owner_comm", "saddr", "sport", "daddr", "dport", "dev", "len", "fate"),
+)
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "t": "{:.6f}".format,
+    "life": "{:.6g}".format,
+    **dict.fromkeys(("parent", "clone", "sk"), "{:#x}".format),
+}
+_WORDS = {"comm", "context", "kind", "reason", "detail", "owner_comm", "dev", "fate"}
+
+
+class Pager:
+    """A table of a hundred rows, and buttons to turn the pages."""
+
+    def __init__(self) -> None:
+        self._df = pd.DataFrame()
+        self._rows: NDArray[np.intp] = np.empty(0, np.intp)
+        self._page = 0
+        self._sort = ipywidgets.Dropdown(description="sort by")
+        self._down = ipywidgets.ToggleButton(
+            description="largest first", layout=ipywidgets.Layout(width="auto")
+        )
+        self._all = ipywidgets.ToggleButton(
+            description="all columns", layout=ipywidgets.Layout(width="auto")
+        )
+        self._where = ipywidgets.Label()
+        self._table = ipywidgets.HTML(layout=ipywidgets.Layout(overflow="auto"))
+        self._sort.observe(self._order, "value")
+        self._down.observe(self._order, "value")
+        self._all.observe(self._show, "value")
+        turns = [self._button(*turn) for turn in _TURNS]
+        row = [*turns, self._where, self._sort, self._down, self._all]
+        wrap = ipywidgets.Layout(flex_flow="row wrap", align_items="center")
+        self.widget = ipywidgets.VBox([ipywidgets.Box(row, layout=wrap), self._table])
+
+    def _button(self, text: str, tooltip: str, step: float) -> ipywidgets.Button:
+        button = ipywidgets.Button(
+            description=text, tooltip=tooltip, layout=ipywidgets.Layout(width="44px")
+        )
+        button.on_click(lambda _: self._turn(step))
+        return button
+
+    @property
+    def _pages(self) -> int:
+        return max(-(-len(self._rows) // ROWS), 1)
+
+    def draw(self, df: pd.DataFrame, mask: NDArray[np.bool_] | None) -> None:
+        """Show the first of these rows."""
+        self._df = df
+        self._chosen = np.arange(len(df)) if mask is None else np.flatnonzero(mask)
+        if not self._sort.options:
+            self._sort.options = list(df.columns)
+            self._sort.value = "t"
+        self._order()
+
+    def _order(self, _: object = None) -> None:
+        """Put the rows in order; those that are alike stay in the order of time."""
+        self._rows, self._page = self._chosen, 0
+        name = self._sort.value
+        if name and name not in ("t", "time"):
+            self._rows = self._chosen[_order_of(self._df[name], self._chosen)]
+        if self._down.value:
+            self._rows = self._rows[::-1]
+        self._show()
+
+    def _turn(self, step: float) -> None:
+        self._page = int(min(max(self._page + step, 0), self._pages - 1))
+        self._show()
+
+    def _show(self, _: object = None) -> None:
+        first = self._page * ROWS
+        rows = self._rows[first : first + ROWS]
+        last = first + len(rows)
+        self._where.value = (
+            f"{first + 1:,} to {last:,} of {counted(len(self._rows), 'event')}, "
+            f"page {self._page + 1:,} of {self._pages:,}"
+            if len(rows)
+            else "no events"
+        )
+        columns = [
+            name for name in self._df.columns if self._all.value or name in _FIRST
+        ]
+        self._table.value = _html(self._df[columns].take(rows))
+
+
+_TURNS = (
+    ("|<", "First page", -np.inf),
+    ("<", "Page before", -1),
+    (">", "Next page", 1),
+    (">|", "Last page", np.inf),
+)
+
+
+def _order_of(column: pd.Series[Any], rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The order of some rows by what a column has; absent values come last."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # Its codes are small numbers, but in no order of their own.
+        categories = column.cat.categories.astype("str")
+        rank = np.empty(len(categories) + 1, np.uint32)
+        rank[categories.argsort()] = np.arange(len(categories))
+        rank[-1] = len(categories)
+        keys = rank[column.cat.codes.to_numpy()[rows]]
+    else:
+        values = column.take(rows)
+        absent = values.isna().to_numpy()
+        keys = values.to_numpy(values.dtype.type, na_value=0)
+        return np.lexsort((keys, absent)) if absent.any() else _stable(keys)
+    return _stable(keys)
+
+
+def _stable(keys: NDArray[Any]) -> NDArray[np.intp]:
+    return np.argsort(keys, kind="stable")
+
+
+def _html(df: pd.DataFrame) -> str:
+    names = list(df.columns)
+    head = "".join(f'<th scope="col"{_class(name)}>{name}</th>' for name in names)
+    columns = [_cells(df[name]) for name in names]
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{_class(name)}>{cell}</td>"
+            for name, cell in zip(names, cells, strict=True)
+        )
+        + "</tr>\n"
+        for cells in zip(*columns, strict=True)
+    )
+    return (
+        f'<div class="skbnb" style="white-space: nowrap"><style>{STYLE}</style>'
+        f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _class(name: str) -> str:
+    return ' class="words"' if name in _WORDS else ""
+
+
+def _cells(column: pd.Series[Any]) -> list[str]:
+    text = _FORMATS.get(str(column.name), printable)
+    return ["" if pd.isna(value) else escape(text(value)) for value in column]

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a trace while it runs: counts, not events."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .charts.model import Axis, Chart, Series
+from .charts.palette import GREY, PALETTE
+from .charts.rows import row_axis
+from .schema import RECORD, Kind, Scope
+from .units import counted, duration, nice, printable, si
+from .wire import Frame
+from .wire import Kind as FrameKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Progress"]
+
+_MAX_ROWS = 10
+_MAX_BINS = 60
+_NARROWEST = 0.1  # seconds
+
+_WITHIN = {
+    "cell": [Scope.CELL],
+    "notebook": [Scope.CELL, Scope.NOTEBOOK],
+    "all": list(Scope),
+}
+
+
+@dataclass
+class Progress:
+    """Counts of the frames that have come so far.
+
+    Parameters
+    ----------
+    scope
+        Whose clones are counted by process and over time: as in `traces.Selection`.
+
+    Attributes
+    ----------
+    began
+        When tracing began, by `time.monotonic`, in seconds; None: not yet.
+    calls, lost
+        Of skb_clone() on the whole machine, as the agent counted them last.
+    size
+        Bytes of records that are held in memory.
+    clones
+        Within the scope.
+    """
+
+    scope: str = "cell"
+    began: float | None = None
+    calls: int = 0
+    lost: int = 0
+    limited: int = 0
+    size: int = 0
+    clones: int = 0
+    _seen: int = 0
+    _by_process: dict[int, tuple[str, int]] = field(default_factory=dict)
+    _width: float = _NARROWEST
+    _bins: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(_MAX_BINS, np.int64)
+    )
+    _stride: int = RECORD.itemsize
+    _offset: int = 0
+
+    def take(self, frames: Sequence[Frame]) -> None:
+        """Count the frames that are new since the last call."""
+        new, self._seen = frames[self._seen :], len(frames)
+        for frame in new:
+            if frame.kind is FrameKind.HELLO:
+                self._stride = frame.fields["stride"]
+                self._offset = frame.fields["offset"]
+            elif frame.kind is FrameKind.READY:
+                self.began = frame.fields["ts"] / 1e9
+            elif frame.kind is FrameKind.PROGRESS:
+                counts = frame.fields
+                self.calls, self.lost = counts["calls"], counts["lost"]
+                self.limited = counts["limited"]
+            elif frame.kind is FrameKind.EVENTS:
+                self._take_records(frame.payload)
+
+    def _take_records(self, payload: bytes) -> None:
+        self.size += len(payload)
+        number = len(payload) // self._stride
+        records = np.ndarray(number, RECORD, payload, self._offset, self._stride)
+        chosen = (records["kind"] == Kind.CLONE) & np.isin(
+            records["scope"], _WITHIN[self.scope]
+        )
+        pids, times = records["pid"][chosen], records["ts"][chosen] / 1e9
+        self.clones += len(pids)
+        if not len(pids):
+            return
+        names = records["comm"][chosen]
+        found, first, counts = np.unique(pids, return_index=True, return_counts=True)
+        for pid, row, count in zip(
+            found.tolist(), first.tolist(), counts.tolist(), strict=True
+        ):
+            name = names[row].tobytes().split(b"\0")[0].decode("utf-8", "replace")
+            self._by_process[pid] = name, self._by_process.get(pid, ("", 0))[1] + count
+        self._take_times(times - (self.began or times[0]))
+
+    def _take_times(self, t: NDArray[np.float64]) -> None:
+        t = t.clip(min=0)
+        # As time goes on the bins become wider, and no more.
+        while t.max() >= self._width * _MAX_BINS:
+            wider = nice(self._width * 1.5)
+            place = (np.arange(_MAX_BINS) * self._width / wider + 1e-9).astype(int)
+            self._bins = np.bincount(place, self._bins, _MAX_BINS).astype(np.int64)
+            self._width = wider
+        place = (t / self._width).astype(np.intp)
+        self._bins += np.bincount(place, minlength=_MAX_BINS)
+
+    def seconds(self) -> float:
+        """How long tracing has been going on."""
+        return 0.0 if self.began is None else max(time.monotonic() - self.began, 0.0)
+
+    def line(self) -> str:
+        """What a person wants to know while waiting, in one line."""
+        seconds = self.seconds()
+        rate = self.clones / seconds if seconds else 0.0
+        words = [
+            duration(seconds),
+            f"{counted(self.clones, 'clone')} of the {self.scope}"
+            if self.scope != "all"
+            else counted(self.clones, "clone"),
+            f"{si(rate, '')} a second".replace("  ", " "),
+            f"{self.calls:,} in all",
+            f"WARNING: {self.lost:,} lost" if self.lost else "0 lost",
+            f"{si(self.size, 'B')} held",
+        ]
+        if self.limited:
+            words.append(f"limit reached: {self.limited:,} more counted, not kept")
+        return " · ".join(words)
+
+    def processes(self) -> Chart:
+        """Chart the processes with the most clones so far, as bars."""
+        most = sorted(self._by_process.items(), key=lambda one: -one[1][1])
+        rest = most[_MAX_ROWS:]
+        rows = [
+            (f"{printable(name, 60)} {pid}", n) for pid, (name, n) in most[:_MAX_ROWS]
+        ]
+        if rest:
+            others = f"{len(rest):,} other processes"
+            rows.append((others, sum(n for _, (_, n) in rest)))
+        totals = tuple(float(n) for _, n in rows)
+        series = tuple(
+            Series(name, GREY, [n], [row], [counted(n, "clone")])
+            for row, (name, n) in enumerate(rows)
+        )
+        x = Axis("clones", 0, max([1, *totals]) * 1.15, whole=True)
+        y = row_axis([name for name, _ in rows])
+        return Chart("bars", "So far", self.line(), x, y, series, totals=totals)
+
+    def timeline(self) -> Chart:
+        """Chart the clones so far over time, as columns."""
+        width = self._width
+        last = int(min(self.seconds() / width + 1, _MAX_BINS))
+        at = [(place + 0.5) * width for place in range(last)]
+        counts = self._bins[:last].tolist()
+        hover = [counted(n, "clone") for n in counts]
+        series = (Series("clones", PALETTE[0], at, counts, hover),) if at else ()
+        x = Axis("time since the cell began (s)", 0, max(last, 1) * width)
+        y = Axis(f"clones per {width:g} s", 0, max([1, *counts]) * 1.05, whole=True)
+        return Chart("columns", "Over time", "", x, y, series, width=width)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is counted of a running trace is what its records hold."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from skbnb.progress import Progress
+from skbnb.schema import RECORD, Kind, Scope
+from skbnb.wire import Frame, control
+from skbnb.wire import Kind as FrameKind
+from tests.records import hello
+
+STRIDE = RECORD.itemsize + 8
+
+
+def records(number: int, *, first: float = 0.0, seconds: float = 1.0) -> Frame:
+    made = np.zeros(number, RECORD)
+    made["ts"] = ((100 + first + np.linspace(0, seconds, number)) * 1e9).astype("u8")
+    made["pid"] = 1000 + np.arange(number) % 3
+    made["comm"] = np.array([b"curl", b"<img src=x>", b"\x1b[31m"], "V16")[
+        np.arange(number) % 3
+    ]
+    made["kind"] = np.where(np.arange(number) % 10, Kind.CLONE, Kind.SIGHTING)
+    made["scope"] = np.where(np.arange(number) % 2, Scope.CELL, Scope.OTHER)
+    wide = np.zeros((number, STRIDE), "u1")
+    wide[:, 8:] = made.view("u1").reshape(number, -1)
+    return Frame(FrameKind.EVENTS, wide.tobytes())
+
+
+BEGIN = [
+    control(FrameKind.HELLO, **{**hello(), "stride": STRIDE, "offset": 8}),
+    control(FrameKind.READY, ts=int(100e9), base=0),
+]
+
+
+def test_counts_by_scope_and_only_once() -> None:
+    of_cell, of_all = Progress("cell"), Progress("all")
+    frames = [*BEGIN]
+    for _ in range(3):
+        frames.append(records(1000))
+        of_cell.take(frames)
+        of_all.take(frames)
+        of_all.take(frames)
+    assert of_cell.clones == 3 * 500
+    assert of_all.clones == 3 * 900
+    assert of_all.size == 3 * 1000 * STRIDE
+    assert sum(of_all.processes().totals) == of_all.clones
+
+
+@pytest.mark.parametrize("seconds", [0.01, 5.9, 6.1, 70.0, 5000.0])
+def test_bins_become_wider_and_lose_nothing(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = Progress("all")
+    frames = [*BEGIN]
+    for part in range(5):
+        frames.append(records(500, first=part * seconds / 5, seconds=seconds / 5))
+        progress.take(frames)
+    monkeypatch.setattr(time, "monotonic", lambda: 100 + seconds)
+    chart = progress.timeline()
+    assert sum(chart.series[0].y) == progress.clones == 5 * 450
+    assert len(chart.series[0].x) <= 60
+    assert chart.x.high >= seconds
+
+
+def test_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "monotonic", lambda: 110.0)
+    progress = Progress("cell")
+    counts = {"calls": 2000, "lost": 0, "limited": 0}
+    progress.take([*BEGIN, records(1000), control(FrameKind.PROGRESS, **counts)])
+    assert progress.line() == (
+        "10 s · 500 clones of the cell · 50 a second · 2,000 in all · 0 lost · "
+        "192 kB held"
+    )
+    counts |= {"lost": 7, "limited": 1}
+    progress.take([*BEGIN, records(1000), *[control(FrameKind.PROGRESS, **counts)] * 2])
+    assert "WARNING: 7 lost" in progress.line()
+    assert progress.line().endswith("limit reached: 1 more counted, not kept")
+
+
+def test_names_are_safe_to_show() -> None:
+    progress = Progress("all")
+    progress.take([*BEGIN, records(30)])
+    assert set(progress.processes().y.rows) == {
+        *("curl 1000", "<img src=x> 1001", "\\x1b[31m 1002")
+    }
+
+
+def test_before_anything_came() -> None:
+    progress = Progress()
+    assert progress.line().startswith("0 s · 0 clones of the cell")
+    assert progress.processes().series == ()
