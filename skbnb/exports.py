@@ -134,7 +134,7 @@ def _with_commas(lines: Iterator[str]) -> Iterator[str]:
 
 def _events(df: pd.DataFrame) -> Iterator[dict[str, Any]]:
     yield from _tracks(df)
-    ends = dict(zip(*_made(df), strict=True))
+    makers = _row_of_call(df)
     names = [name for name in _ARGUMENTS if name in df]
     columns = {name: df[name].astype("object").to_numpy() for name in names}
     reasons = _text(df, "reason")
@@ -153,7 +153,7 @@ def _events(df: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "dur": float(lengths[row]),
             "args": {name: value for name, value in known.items() if value is not None},
         }
-        maker = ends.get(origins[row])
+        maker = None if pd.isna(origins[row]) else makers.get(origins[row])
         if maker is not None and maker < row:
             arrow = {"cat": "family", "name": "clone of", "id": row}
             pid, tid = tracks[maker]
@@ -175,10 +175,11 @@ def _tracks(df: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield {**name, "name": "thread_name", "pid": pid, "tid": tid}
 
 
-def _made(df: pd.DataFrame) -> tuple[list[Any], range]:
-    """The number of each call, where calls are numbered, and its row."""
+def _row_of_call(df: pd.DataFrame) -> dict[int, int]:
+    """The row of each call that has a number: copies have none."""
     count = df.get("count", pd.Series(pd.NA, df.index))
-    return count.astype("object").tolist(), range(len(df))
+    rows = np.flatnonzero(count.notna())
+    return dict(zip(count.take(rows).tolist(), rows.tolist(), strict=True))
 
 
 def _lengths(df: pd.DataFrame, starts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -49,7 +50,8 @@ class Progress:
     began
         When tracing began, by `time.monotonic`, in seconds; None: not yet.
     calls, lost
-        Of skb_clone() on the whole machine, as the agent counted them last.
+        Of skb_clone() on the whole machine, as the agent counted them last; None: it
+        has not said yet.
     size
         Bytes of records that are held in memory.
     clones
@@ -58,8 +60,8 @@ class Progress:
 
     scope: str = "cell"
     began: float | None = None
-    calls: int = 0
-    lost: int = 0
+    calls: int | None = None
+    lost: int | None = None
     limited: int = 0
     size: int = 0
     clones: int = 0
@@ -71,9 +73,14 @@ class Progress:
     )
     _stride: int = RECORD.itemsize
     _offset: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, frames: Sequence[Frame]) -> None:
-        """Count the frames that are new since the last call."""
+        """Count the frames that are new since the last call, by any thread."""
+        with self._lock:
+            self._take(frames)
+
+    def _take(self, frames: Sequence[Frame]) -> None:
         new, self._seen = frames[self._seen :], len(frames)
         for frame in new:
             if frame.kind is FrameKind.HELLO:
@@ -132,14 +139,19 @@ class Progress:
             f"{counted(self.clones, 'clone')} of the {self.scope}"
             if self.scope != "all"
             else counted(self.clones, "clone"),
-            f"{si(rate, '')} a second".replace("  ", " "),
-            f"{self.calls:,} in all",
-            f"WARNING: {self.lost:,} lost" if self.lost else "0 lost",
+            f"{si(rate, '').rstrip()} a second",
+            "in all unknown" if self.calls is None else f"{self.calls:,} in all",
+            self._loss(),
             f"{si(self.size, 'B')} held",
         ]
         if self.limited:
             words.append(f"limit reached: {self.limited:,} more counted, not kept")
         return " · ".join(words)
+
+    def _loss(self) -> str:
+        if self.lost is None:
+            return "lost unknown"
+        return f"WARNING: {self.lost:,} lost" if self.lost else "0 lost"
 
     def processes(self) -> Chart:
         """Chart the processes with the most clones so far, as bars."""

@@ -42,6 +42,17 @@ def test_perfetto_has_every_call_its_track_and_its_arrow(tmp_path: Path) -> None
         assert end["pid"] in (begin["pid"] + 1, begin["pid"] - 2)
 
 
+def test_no_arrow_leads_from_what_has_no_number(tmp_path: Path) -> None:
+    # As of a copy, and then a clone whose parent the probe did not see.
+    df = example(6)
+    df["count"] = pd.array([None, None, 1, 2, 3, 4], "UInt64")
+    df["origin"] = pd.array([None] * 5 + [3], "UInt64")
+    df.skb.to_perfetto(tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    (arrow,) = (e for e in events if e["ph"] == "s")
+    assert arrow["ts"] == pytest.approx(df["t"][4] * 1e6)
+
+
 def test_slices_of_a_thread_do_not_overlap(tmp_path: Path) -> None:
     df = example(5000, 2, seconds=0.001)
     df.skb.to_perfetto(tmp_path / "trace.json")

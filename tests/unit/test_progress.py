@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -82,6 +83,17 @@ def test_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert progress.line().endswith("limit reached: 1 more counted, not kept")
 
 
+def test_frames_are_counted_once_by_however_many_threads() -> None:
+    progress = Progress("all")
+    frames = [*BEGIN, *[records(1000)] * 50]
+    threads = [threading.Thread(target=progress.take, args=[frames]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert progress.clones == 50 * 900
+
+
 def test_names_are_safe_to_show() -> None:
     progress = Progress("all")
     progress.take([*BEGIN, records(30)])
@@ -92,5 +104,8 @@ def test_names_are_safe_to_show() -> None:
 
 def test_before_anything_came() -> None:
     progress = Progress()
-    assert progress.line().startswith("0 s · 0 clones of the cell")
+    assert progress.line() == (
+        "0 s · 0 clones of the cell · 0 a second · in all unknown · lost unknown · "
+        "0 B held"
+    )
     assert progress.processes().series == ()
