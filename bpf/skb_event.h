@@ -8,7 +8,7 @@
 #ifndef SKB_EVENT_H
 #define SKB_EVENT_H
 
-#define SKB_EVENT_ABI 4
+#define SKB_EVENT_ABI 5
 
 /* What the record is about. */
 enum skb_kind {
@@ -101,6 +101,14 @@ struct skb_event {
 	__u8 tcp_flags;		/* byte 13 of the TCP header */
 	__u8 context;		/* enum skb_context */
 	__u8 again;		/* 1 if TCP sent it before */
+};
+
+/* Behind each record of a trace that asked for packets' bytes. */
+struct skb_bytes {
+	__u32 length;		/* of the packet, counted from the first of these bytes */
+	__u16 captured;		/* how many of them there are; 0: the packet was not seen */
+	__u16 link;		/* how many of them are the link header */
+	__u8 at[];		/* room for as many as were asked for; zeros behind the captured ones */
 };
 
 /*

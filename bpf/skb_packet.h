@@ -1,64 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a packet says of itself.
- *
- * Kernel members are read at offsets given as -D constants (or, where a kernel has no BTF, by
- * skb_layout.h), so nothing here depends on one kernel's headers. No loops over user data,
- * no helper that sleeps; a read that fails leaves its member absent.
+ * What a packet says of itself. No loops over user data, no helper that sleeps; a read that fails
+ * leaves its member absent.
  */
 #ifndef SKB_PACKET_H
 #define SKB_PACKET_H
 
-#include "skb_record.h"
-
-#ifndef SKB_SIZE
-#error "the kernel's layout comes from the loader"
-#endif
-
-#ifdef BUFFER_PERF
-
-/* A struct sk_buff, each member read when it is asked for: the stack holds the record already. */
-struct skb_copy {
-	u64 address;
-};
-
-#define SKB(copy, type, offset)                                                              \
-	({                                                                                   \
-		type value = 0;                                                              \
-		bpf_probe_read_kernel(&value, sizeof(value), (void *)((copy)->address + (offset))); \
-		value;                                                                       \
-	})
-
-static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
-{
-	skb->address = address;
-	return true;
-}
-
-#else
-
-/* A copy of a struct sk_buff, read in one go. */
-struct skb_copy {
-	u8 at[SKB_SIZE];
-} __attribute__((aligned(8)));
-
-#define SKB(copy, type, offset) (*(type *)((copy)->at + (offset)))
-
-static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
-{
-	return !bpf_probe_read_kernel(skb, sizeof(*skb), (void *)address);
-}
-
-#endif
-
-#define SKB_BITS(copy, byte, bit, width) ((SKB(copy, u8, byte) >> (bit)) & ((1 << (width)) - 1))
-
-#define fclone_of(copy) SKB_BITS(copy, SKB_FCLONE_BYTE, SKB_FCLONE_BIT, 2)
-#define cloned_of(copy) SKB_BITS(copy, SKB_CLONED_BYTE, SKB_CLONED_BIT, 1)
-
-/* enum in include/linux/skbuff.h */
-#define FCLONE_ORIG 1
-#define FCLONE_CLONE 2
+#include "skb_bytes.h"
 
 static __always_inline u16 swap16(u16 x)
 {
@@ -150,6 +98,7 @@ static __always_inline void fill_packet(struct skb_event *e, struct skb_copy *sk
 	e->len = len;
 	e->ethertype = swap16(SKB(skb, u16, SKB_PROTOCOL));
 	e->present |= HAS_LEN | HAS_ETHERTYPE;
+	fill_bytes(e, skb);
 	if (e->ethertype == 0x0800)
 		fill_ipv4(e, header, room);
 	else if (e->ethertype == 0x86dd)

@@ -26,10 +26,51 @@ static __always_inline int lost_of(u8 kind)
 }
 
 /*
+ * Behind a record there is room for a packet's bytes, where they are asked for. A ring is not
+ * cleared, and holds bytes of earlier packets.
+ */
+#ifdef SNAPLEN
+
+struct bytes {
+	u8 at[(SNAPLEN + 7) / 8 * 8];
+};
+
+#define RECORD_SIZE \
+	(sizeof(struct skb_event) + sizeof(struct skb_bytes) + sizeof(struct bytes))
+
+
+BPF_ARRAY(zeros, struct bytes, 1);
+
+static __always_inline void clear_bytes(struct skb_event *e)
+{
+	struct skb_bytes *bytes = (struct skb_bytes *)(e + 1);
+	int zero = 0;
+	struct bytes *zeroed = zeros.lookup(&zero);
+
+	__builtin_memset(bytes, 0, sizeof(*bytes));
+	if (zeroed)
+		bpf_probe_read_kernel(bytes->at, sizeof(*zeroed), zeroed);
+}
+
+#else
+
+#define RECORD_SIZE sizeof(struct skb_event)
+
+static __always_inline void clear_bytes(struct skb_event *e)
+{
+}
+
+#endif
+
+/*
  * A record is written in place in the ring buffer, or, where there is none, on the stack and then
  * copied to the perf buffer of this CPU. Each CPU's perf buffer wakes its reader by itself.
  */
 #ifdef BUFFER_PERF
+
+#ifdef SNAPLEN
+#error "a packet's bytes do not fit on the stack"
+#endif
 
 BPF_PERF_OUTPUT(records);
 
@@ -50,7 +91,7 @@ BPF_RINGBUF_OUTPUT(records, RING_PAGES);
 
 static __always_inline struct skb_event *reserve_room(struct skb_event *stack, u8 kind)
 {
-	struct skb_event *e = records.ringbuf_reserve(sizeof(*e));
+	struct skb_event *e = records.ringbuf_reserve(RECORD_SIZE);
 
 	if (!e)
 		count_one(lost_of(kind));
@@ -85,6 +126,7 @@ static __always_inline struct skb_event *reserve_bare(struct skb_event *stack, u
 	if (!e)
 		return NULL;
 	__builtin_memset(e, 0, sizeof(*e));
+	clear_bytes(e);
 	e->ts = bpf_ktime_get_ns();
 	e->kind = kind;
 	return e;

@@ -18,6 +18,7 @@ __all__ = [
     "BUFFERS",
     "LAYOUTS",
     "MAX_LINE",
+    "MAX_SNAPLEN",
     "PROBES",
     "SCOPES",
     "Config",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 MAX_LINE = 64 << 10
+MAX_SNAPLEN = 9216  # a jumbo frame
 
 PROBES = ("auto", "fentry", "kprobe", "tracepoint")
 SCOPES = ("cell", "notebook", "all")
@@ -58,6 +60,8 @@ class Config:
         What else is recorded: ``copy``, packets that are copied and not cloned.
     follow
         Whether each clone's end is recorded.
+    snaplen
+        How many of the first bytes of each packet are kept, at most 9,216.
     ring_mib
         Size of the buffer (of all perf buffers together) in MiB, a power of two from 1
         to 256.
@@ -79,6 +83,7 @@ class Config:
     stacks: bool = False
     also: str = "nothing"
     follow: bool = False
+    snaplen: int = 0
     ring_mib: int = 32
     max_events: int | None = None
     max_seconds: float | None = None
@@ -105,6 +110,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "stacks": (lambda v: type(v) is bool, "true or false"),
     "also": (lambda v: type(v) is str and v in ALSO, " or ".join(ALSO)),
     "follow": (lambda v: type(v) is bool, "true or false"),
+    "snaplen": (
+        lambda v: _is_int(v, 0, MAX_SNAPLEN),
+        f"a number of bytes, at most {MAX_SNAPLEN:,}",
+    ),
     "ring_mib": (
         lambda v: _is_int(v, 1, 256) and v & (v - 1) == 0,
         "a power of two from 1 to 256",

@@ -47,6 +47,8 @@ class Facts:
     tasks_lost: int | None = None
     missed: int | None = None
     skipped: int | None = None
+    snaplen: int | None = None
+    bytes_missing: str = ""
     copies_lost: int | None = None
     ends_lost: int | None = None
     untracked: int | None = None

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .schema import WITHIN
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,9 +26,6 @@ __all__ = ["UNKNOWN", "Condition", "Filter", "contains"]
 
 UNKNOWN = ""
 """For `Filter.reason` and `Filter.dev`: rows where it is absent."""
-
-# The scopes that a scope includes; all includes every one.
-_INSIDE = {"cell": ("cell",), "notebook": ("cell", "notebook")}
 
 
 class Condition(NamedTuple):
@@ -64,9 +63,9 @@ class Filter:
     Parameters
     ----------
     scope
-        ``cell``, ``notebook`` (the cell's and the notebook's), or None for all.
-    pid
-        This process.
+        ``cell``, ``notebook`` (the cell's and the notebook's) or ``all``, as is None.
+    pid, comm
+        This process, and threads of this name.
     reason, dev
         Rows with this value; `UNKNOWN` for those with none.
     since, until
@@ -77,6 +76,7 @@ class Filter:
 
     scope: str | None = None
     pid: int | None = None
+    comm: str | None = None
     reason: str | None = None
     dev: str | None = None
     since: float | None = None
@@ -89,10 +89,12 @@ class Filter:
         return tuple(self._conditions())
 
     def _conditions(self) -> Iterator[Condition]:
-        if self.scope in _INSIDE:
-            yield Condition("scope", "isin", (list(_INSIDE[self.scope]),))
-        if self.pid is not None:
-            yield Condition("pid", "eq", (self.pid,))
+        if self.scope not in (None, "all"):
+            names = [scope.name.lower() for scope in WITHIN[self.scope]]
+            yield Condition("scope", "isin", (names,))
+        for column, chosen in (("pid", self.pid), ("comm", self.comm)):
+            if chosen is not None:
+                yield Condition(column, "eq", (chosen,))
         for column, value in (("reason", self.reason), ("dev", self.dev)):
             if value is not None:
                 known = ("eq", (value,)) if value != UNKNOWN else ("isna", ())

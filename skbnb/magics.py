@@ -119,6 +119,13 @@ class SkbMagics(Magics):
         help="Record how each clone ended, and when.",
     )
     @argument(
+        "--snaplen",
+        type=whole_number,
+        metavar="N",
+        default=0,
+        help="Keep the first N bytes of each packet: see skbnb.last.to_pcapng().",
+    )
+    @argument(
         "--max-events",
         type=whole_number,
         metavar="N",
@@ -227,6 +234,7 @@ class Run:
             stacks=arguments.stacks,
             also=arguments.also,
             follow=arguments.follow,
+            snaplen=arguments.snaplen,
             max_events=arguments.max_events,
             max_seconds=arguments.max_seconds,
             record=arguments.record,

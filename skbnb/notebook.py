@@ -124,6 +124,7 @@ def trace(
     stacks: bool = False,
     also: Literal["nothing", "copy"] = "nothing",
     follow: bool = False,
+    snaplen: int = 0,
     ring_mib: int = Config.ring_mib,
     record: str | os.PathLike[str] | None = None,
     transport: Transport | None = None,
@@ -147,6 +148,8 @@ def trace(
     follow
         Whether each clone's end is recorded, in the columns ``fate``, ``drop_reason``
         and ``life``.
+    snaplen
+        How many of the first bytes of each packet to keep: see `Trace.packets`.
     buffer, layout, ring_mib
         How records come from the kernel, where its struct members are learnt, and how
         large the buffer is: see `skbnb.config.Config`.
@@ -178,6 +181,7 @@ def trace(
         stacks=stacks,
         also=also,
         follow=follow,
+        snaplen=snaplen,
         ring_mib=ring_mib,
         max_events=max_events,
         max_seconds=max_seconds,

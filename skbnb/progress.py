@@ -13,7 +13,7 @@ import numpy as np
 from .charts.model import Axis, Chart, Series
 from .charts.palette import GREY, PALETTE
 from .charts.rows import row_axis
-from .schema import RECORD, Kind, Scope
+from .schema import RECORD, WITHIN, Kind
 from .units import counted, duration, nice, printable, si
 from .wire import Frame
 from .wire import Kind as FrameKind
@@ -28,12 +28,6 @@ __all__ = ["Progress"]
 _MAX_ROWS = 10
 _MAX_BINS = 60
 _NARROWEST = 0.1  # seconds
-
-_WITHIN = {
-    "cell": [Scope.CELL],
-    "notebook": [Scope.CELL, Scope.NOTEBOOK],
-    "all": list(Scope),
-}
 
 
 @dataclass
@@ -100,7 +94,7 @@ class Progress:
         number = len(payload) // self._stride
         records = np.ndarray(number, RECORD, payload, self._offset, self._stride)
         chosen = (records["kind"] == Kind.CLONE) & np.isin(
-            records["scope"], _WITHIN[self.scope]
+            records["scope"], WITHIN[self.scope]
         )
         pids, times = records["pid"][chosen], records["ts"][chosen] / 1e9
         self.clones += len(pids)

@@ -20,6 +20,7 @@ from .errors import StreamError
 from .names import Names
 from .reasons import copy_reason_of, reason_of
 from .schema import (
+    BYTES,
     COLUMNS,
     DERIVED,
     RECORD,
@@ -43,7 +44,7 @@ _BATCH = 1 << 20
 # What is made of several members, or comes from another record or table.
 MADE = (
     *("detail", "payload", "address_source", "fate", "life"),
-    *("owner_pid", "owner_comm", "sk_inode", "sk_cookie", "cgroup"),
+    *("owner_pid", "owner_comm", "sk_inode", "sk_cookie", "cgroup", "packet"),
 )
 
 
@@ -72,8 +73,7 @@ def events_frame(
     StreamError
         These are no records.
     """
-    stride = hello.get("stride", RECORD.itemsize)
-    fields = _extract(payloads, stride, hello.get("offset", 0))
+    fields = _extract(payloads, _record(hello), hello.get("stride", RECORD.itemsize))
     for number in ("count", "origin"):
         fields[number] -= np.uint64(ready.get("base", 0))
     _check(fields, {"kind": Kind})
@@ -102,20 +102,36 @@ def _batches(payloads: Sequence[bytes]) -> Iterator[bytes]:
     yield b"".join(batch) if len(batch) != 1 else batch[0]
 
 
-def _extract(payloads: Sequence[bytes], stride: int, offset: int) -> Fields:
-    """Each member of all records as an array of its own, in the order they came."""
-    if not (offset >= 0 and offset + RECORD.itemsize <= stride):
+def _record(hello: dict[str, Any]) -> np.dtype[Any]:
+    """What lies in each stride of bytes: the record, and what is told of its bytes."""
+    stride, at = hello.get("stride", RECORD.itemsize), hello.get("offset", 0)
+    names, offsets, formats = [], [], []
+    for part in (RECORD, BYTES) if hello.get("snaplen") else (RECORD,):
+        for name, (member, offset, *_) in (part.fields or {}).items():
+            names.append(name)
+            formats.append(member)
+            offsets.append(at + offset)
+        at += part.itemsize
+    if not (offsets[0] >= 0 and at <= stride):
         raise StreamError(f"records of {stride} bytes are no records of this ABI")
+    return np.dtype(
+        {"names": names, "formats": formats, "offsets": offsets, "itemsize": stride}
+    )
+
+
+def _extract(payloads: Sequence[bytes], record: np.dtype[Any], stride: int) -> Fields:
+    """Each member of all records as an array of its own, in the order they came."""
     payloads = [_whole(payload, stride) for payload in payloads]
     total = sum(len(payload) // stride for payload in payloads)
-    names = RECORD.names or ()
-    fields: Fields = {name: np.empty(total, RECORD[name]) for name in names}
+    names = record.names or ()
+    fields: Fields = {name: np.empty(total, record[name]) for name in names}
+    fields["packet"] = np.arange(total, dtype="u4")
     done = 0
     for batch in _batches(payloads):
         count = len(batch) // stride
         if not count:
             continue
-        records = np.ndarray(count, RECORD, batch, offset, stride)
+        records = np.frombuffer(batch, record, count)
         for name in names:
             fields[name][done : done + count] = records[name]
         done += count
@@ -189,6 +205,10 @@ def _fill_reused(calls: Fields) -> None:
 def _fill_sighted(calls: Fields, at: npt.NDArray[np.intp], sightings: Fields) -> None:
     headers = (sightings["present"] & Has.ADDRESSES) != 0
     calls["present"][at[headers]] &= ~np.uint32(Has.SOCKET_ADDRESSES)
+    if "captured" in calls:
+        first = (calls["captured"][at] == 0) & (sightings["captured"] != 0)
+        for name in ("captured", "packet"):
+            calls[name][at[first]] = sightings[name][first]
     for bit, names in _SIGHTED.items():
         said = (sightings["present"] & bit) != 0
         for name in names:

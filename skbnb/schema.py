@@ -15,10 +15,12 @@ from typing import Literal
 import numpy as np
 
 __all__ = [
+    "BYTES",
     "COLUMNS",
     "DERIVED",
     "RECORD",
     "SOCKET",
+    "WITHIN",
     "Column",
     "Context",
     "Has",
@@ -55,6 +57,14 @@ class Scope(IntEnum):
     OTHER = 1
     NOTEBOOK = 2
     CELL = 3
+
+
+WITHIN = {
+    "cell": (Scope.CELL,),
+    "notebook": (Scope.CELL, Scope.NOTEBOOK),
+    "all": tuple(Scope),
+}
+"""A scope that can be chosen (`config.SCOPES`) -> those of the records in it."""
 
 
 class Context(IntEnum):
@@ -150,6 +160,9 @@ SOCKET = np.dtype(
     ]
 )
 """``struct skb_socket_key`` and ``struct skb_socket``, 56 bytes."""
+
+BYTES = np.dtype([("length", "<u4"), ("captured", "<u2"), ("link", "<u2")])
+"""``struct skb_bytes``, 8 bytes without the packet's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +300,22 @@ COLUMNS: tuple[Column, ...] = (
         "life", "Float64", "How long it lived, in seconds.", "life", "life", "follow"
     ),
     Column("len", "UInt32", "Length of the packet in bytes.", "len", Has.LEN),
+    Column(
+        "captured",
+        "UInt16",
+        "How many of its first bytes were kept.",
+        "captured",
+        "captured",
+        "snaplen",
+    ),
+    Column(
+        "packet",
+        "UInt32",
+        "Their number in `Trace.packets`.",
+        "packet",
+        "captured",
+        "snaplen",
+    ),
     Column(
         "ethertype",
         "category",

@@ -17,8 +17,11 @@ import pandas as pd
 from . import accessor as accessor  # registers df.skb
 from .config import SCOPES
 from .errors import BusyError, OptionError, StreamError, TruncatedWarning
+from .filters import Filter
 from .names import Names
+from .packets import Packets, to_pcapng
 from .records import events_frame
+from .schema import WITHIN
 from .units import printable
 from .views import TraceView
 from .wire import MAGIC, TAP, Frame, Reader, checked
@@ -69,17 +72,9 @@ class Selection:
 
     def mask(self, events: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Which rows of all events are chosen."""
-        chosen = np.ones(len(events), bool)
-        if self.effective_scope != "all":
-            inside = (
-                ["cell"] if self.effective_scope == "cell" else ["cell", "notebook"]
-            )
-            chosen &= events["scope"].isin(inside).to_numpy()
-        if self.pid is not None:
-            chosen &= events["pid"].to_numpy() == self.pid
-        if self.comm is not None:
-            chosen &= (events["comm"] == self.comm).to_numpy()
-        return chosen
+        wanted = Filter(scope=self.effective_scope, pid=self.pid, comm=self.comm)
+        chosen = wanted.mask(events)
+        return np.ones(len(events), np.bool_) if chosen is None else chosen
 
 
 class Trace:
@@ -188,6 +183,42 @@ class Trace:
             for frame in self.frames:
                 file.write(frame.pack())
 
+    @property
+    def packets(self) -> Packets:
+        """The first bytes of packets, by the column ``packet``.
+
+        Raises
+        ------
+        OptionError
+            The trace was made without ``--snaplen``.
+        """
+        hello = self._control(FrameKind.HELLO)
+        return Packets(self._payloads(FrameKind.EVENTS), hello)
+
+    def to_pcapng(self, path: str | FilePath, rows: pd.DataFrame | None = None) -> int:
+        """Write packets for Wireshark or tcpdump; see `packets.to_pcapng`.
+
+        Parameters
+        ----------
+        path
+            The file.
+        rows
+            Some rows of this trace; by default, `events`.
+
+        Returns
+        -------
+        int
+            How many packets it has: those of which some bytes were kept.
+
+        Raises
+        ------
+        OptionError
+            The trace was made without ``--snaplen``.
+        OSError
+            The file cannot be written.
+        """
+        return to_pcapng(self.packets, self.events if rows is None else rows, path)
+
     def panel(self, **options: Any) -> Panel:
         """Widgets to look through all events of the trace with; see `panel.Panel`."""
         from .panel import Panel
@@ -218,6 +249,8 @@ class Trace:
             "buffer_why": hello.get("buffer_why", ""),
             "layout": hello.get("layout"),
             "kernel": hello.get("kernel"),
+            "snaplen": hello.get("snaplen"),
+            "bytes_missing": hello.get("bytes_missing", ""),
             "source": self.source,
             "scope": self.selection.effective_scope,
             "filters": self.selection.filters,
@@ -256,13 +289,8 @@ class Trace:
         """Packets that the scope's tasks handed to devices; of one process: unknown."""
         if self.selection.filters:
             return None
-        within = SCOPES[: SCOPES.index(self.selection.effective_scope) + 1]
-        counters = {
-            "cell": "sent_cell",
-            "notebook": "sent_notebook",
-            "all": "sent_other",
-        }
-        return sum(stats[counters[scope]] for scope in within)
+        within = WITHIN[self.selection.effective_scope]
+        return sum(stats[f"sent_{scope.name.lower()}"] for scope in within)
 
     @functools.cached_property
     def _all(self) -> pd.DataFrame:

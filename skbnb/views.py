@@ -161,6 +161,12 @@ def _untracked(facts: Facts) -> str:
     return f"WARNING: {counted(number, 'packet')} not followed" if number else ""
 
 
+def _bytes(facts: Facts) -> str:
+    missing = f", without {facts.bytes_missing}" if facts.bytes_missing else ""
+    kept = f"{counted(facts.snaplen, 'byte')} of each packet" if facts.snaplen else ""
+    return kept and f"at most {kept}{missing}"
+
+
 def _tasks(facts: Facts) -> str:
     lost = facts.tasks_lost
     return f"WARNING: scope unknown of {counted(lost, 'new task')}" if lost else ""
@@ -190,6 +196,7 @@ _PHRASES: tuple[Callable[[Facts], str], ...] = (
     _skipped,
     _more_lost,
     _untracked,
+    _bytes,
     _tasks,
     _others,
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABI",
+    "BYTES_SIZE",
     "FIELDS",
     "HEADER",
     "MAGIC",
@@ -43,11 +44,11 @@ __all__ = [
 # version.
 MAGIC = b"\x89SKBT\r\n\x01"
 HEADER = struct.Struct("<II")
-# SKB_EVENT_ABI and the sizes of struct skb_event and struct skb_socket of
-# bpf/skb_event.h.
-ABI = 4
+# SKB_EVENT_ABI and the sizes of the structs of bpf/skb_event.h.
+ABI = 5
 RECORD_SIZE = 184
 SOCKET_SIZE = 56
+BYTES_SIZE = 8  # of struct skb_bytes, without the bytes
 MAX_EVENTS = 4 << 20  # of any frame of packed records
 MAX_CONTROL = 4 << 20
 
@@ -92,6 +93,8 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "stacks": bool,  # what was asked for
         "also": str,
         "follow": bool,
+        "snaplen": int,
+        "bytes_missing": str,  # what it leaves out; empty for nothing
         "ring_mib": int,
         "max_events": _OPTIONAL_INT,
         "max_seconds": _OPTIONAL_NUMBER,

@@ -118,6 +118,8 @@ def hello(**changes: Any) -> dict[str, Any]:
         "stacks": False,
         "also": "nothing",
         "follow": False,
+        "snaplen": 0,
+        "bytes_missing": "",
         "ring_mib": 32,
         "max_events": None,
         "max_seconds": None,

@@ -199,6 +199,8 @@ class Agent:
             stacks=config.stacks,
             also=config.also,
             follow=config.follow,
+            snaplen=config.snaplen,
+            bytes_missing=program.bytes_missing if config.snaplen else "",
             ring_mib=config.ring_mib,
             max_events=config.max_events,
             max_seconds=config.max_seconds,

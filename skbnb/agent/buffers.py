@@ -46,17 +46,22 @@ def _ring_lacks() -> str:
     return ""
 
 
-def choose(name: str, size: int) -> Buffer:
+def choose(name: str, size: int, snaplen: int) -> Buffer:
     """The buffer for a ``--buffer`` value.
 
     Raises
     ------
     RequestError
-        It was asked for by name and cannot be.
+        It was asked for by name and cannot be, or cannot hold packets' bytes.
     """
     lack = "" if name == "perf" else _ring_lacks()
     if name == "ring" and lack:
         raise RequestError(lack, "Leave --buffer away, or say --buffer perf.")
+    if (name == "perf" or lack) and snaplen:
+        raise RequestError(
+            f"--snaplen needs a ring buffer: {lack or '--buffer perf asks for others'}",
+            "Leave --snaplen away.",
+        )
     if name == "perf" or lack:
         return Buffer("perf", lack, ("-DBUFFER_PERF",), PerfBuffers)
     return Buffer("ring", "", (f"-DRING_PAGES={size // mmap.PAGESIZE}",), Ring)

@@ -18,6 +18,8 @@ MEMBERS = {
     "SKB_DATA_LEN": ("sk_buff", "data_len"),
     "SKB_HEAD": ("sk_buff", "head"),
     "SKB_DATA": ("sk_buff", "data"),
+    "SKB_END": ("sk_buff", "end"),
+    "SKB_MAC_HEADER": ("sk_buff", "mac_header"),
     "SKB_NETWORK_HEADER": ("sk_buff", "network_header"),
     "SKB_PROTOCOL": ("sk_buff", "protocol"),
     "SKB_SK": ("sk_buff", "sk"),
@@ -26,6 +28,8 @@ MEMBERS = {
     "SKB_IIF": ("sk_buff", "skb_iif"),
     "SKB_DESTRUCTOR": ("sk_buff", "destructor"),
     "SKB_CB": ("sk_buff", "cb"),
+    "SHARED_NR_FRAGS": ("skb_shared_info", "nr_frags"),
+    "SHARED_FRAGS": ("skb_shared_info", "frags"),
     "TCP_CB_SEQ": ("tcp_skb_cb", "seq"),
     "TCP_CB_END_SEQ": ("tcp_skb_cb", "end_seq"),
     "TCP_CB_FLAGS": ("tcp_skb_cb", "tcp_flags"),
@@ -74,6 +78,8 @@ OPTIONAL: dict[str, tuple[tuple[str, str], ...]] = {
         ("thread_info", "preempt_count"),
     ),
 }
+# constant -> struct whose size in bytes it is.
+SIZES = {"SKB_SIZE": "sk_buff", "STRUCT_PAGE_SIZE": "page"}
 BIT_FIELDS = {
     ("SKB_FCLONE_BYTE", "SKB_FCLONE_BIT"): ("sk_buff", "fclone"),
     ("SKB_CLONED_BYTE", "SKB_CLONED_BIT"): ("sk_buff", "cloned"),
@@ -266,7 +272,7 @@ def from_btf() -> Layout:
         for name, places in OPTIONAL.items():
             with contextlib.suppress(LayoutError):
                 constants[name] = btf.sum(places)
-        constants["SKB_SIZE"] = btf.size("sk_buff")
+        constants.update({name: btf.size(struct) for name, struct in SIZES.items()})
         if btf.enum(_DROP_REASONS):
             constants["DROP_REASONS"] = 1
     finally:

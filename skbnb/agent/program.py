@@ -6,11 +6,11 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, Iterable, Mapping
 
 from ..config import Config
 from ..errors import ProbeError
-from ..wire import RECORD_SIZE
+from ..wire import BYTES_SIZE, RECORD_SIZE
 from . import buffers, layout, owners, scope, syscalls
 from .attach import Attachment, attach, load
 from .compiler import compiled, expand
@@ -54,6 +54,12 @@ _FUNCTIONS = {
     "SOFTIRQ": ("handle_softirqs", "__do_softirq"),
 }
 
+# constant -> the variable at this address: where x86 has mapped all memory, and the
+# struct page of every page of it (arch/x86/include/asm/page_64.h, pgtable_64_types.h).
+_VARIABLES = {"PAGE_OFFSET_BASE": "page_offset_base", "VMEMMAP_BASE": "vmemmap_base"}
+
+_IN_PAGES = "what TCP and sendfile() keep in pages, whose place this kernel hides"
+
 _NO_LIMIT = (1 << 64) - 1
 
 
@@ -75,13 +81,17 @@ class Program:
     ) -> None:
         self.probe = probe
         self.size = config.ring_mib << 20
-        self.buffer = buffers.choose(config.buffer, self.size)
+        self.buffer = buffers.choose(config.buffer, self.size, config.snaplen)
         self.layout = layout.choose(config.layout)
-        flags = [*self.buffer.flags, *_symbol_flags(probe, kernel_symbols())]
+        constants = symbol_constants(probe, kernel_symbols())
+        self.bytes_missing = "" if "VMEMMAP_BASE" in constants else _IN_PAGES
+        flags = [*self.buffer.flags, *defines(constants)]
         if syscalls.has_fetching_atomics():
             flags.append("-DATOMICS_FETCH")
         if config.stacks:
             flags.append("-DSTACKS")
+        if config.snaplen:
+            flags.append(f"-DSNAPLEN={config.snaplen}")
         if probe.trial:
             # BCC keeps the maps of what fails to load, and ours are large.
             compiled(read_source(probe.trial), flags, self.layout).cleanup()
@@ -91,7 +101,7 @@ class Program:
         for attachment in FOLLOW_TASKS + probe.attachments:
             self._load(attachment)
         records = self._bpf[b"records"].map_fd
-        self.reader = self.buffer.reader(records, self.size, RECORD_SIZE)
+        self.reader = self.buffer.reader(records, self.size, _record_size(config))
         self._settings = self._bpf[b"settings"]
         self._counters = self._bpf[b"counters"]
         self._stacks: Any = self._bpf[b"stacks"] if config.stacks else None
@@ -101,7 +111,8 @@ class Program:
     @staticmethod
     def key(probe: Probe, config: Config) -> tuple[object, ...]:
         """What one program serves: traces with the same key."""
-        return probe.name, config.ring_mib, config.buffer, config.layout, config.stacks
+        how = config.ring_mib, config.buffer, config.layout
+        return (probe.name, *how, config.stacks, config.snaplen)
 
     def _load(self, attachment: Attachment) -> None:
         try:
@@ -256,7 +267,25 @@ class Program:
         self._bpf.cleanup()
 
 
-def _symbol_flags(probe: Probe, symbols: Symbols) -> list[str]:
+def _record_size(config: Config) -> int:
+    """Bytes of a record and the packet's bytes behind it, which fill up to eight."""
+    bytes_size = BYTES_SIZE + (config.snaplen + 7) // 8 * 8 if config.snaplen else 0
+    return RECORD_SIZE + bytes_size
+
+
+def defines(constants: Mapping[str, int]) -> list[str]:
+    """Constants as compiler flags."""
+    return [f"-D{name}={value}ULL" for name, value in constants.items()]
+
+
+def symbol_constants(probe: Probe, symbols: Symbols) -> dict[str, int]:
+    """Where the functions and variables lie that the C files ask for.
+
+    Raises
+    ------
+    ProbeError
+        The probe cannot do without one that is not there.
+    """
     for symbol, lack in probe.needs:
         if symbols.bounds(symbol) is None:
             raise ProbeError(lack)
@@ -271,7 +300,9 @@ def _symbol_flags(probe: Probe, symbols: Symbols) -> list[str]:
         # THREAD_SIZE of arch/x86/include/asm/page_64_types.h
         size = 32768 if symbols.bounds("kasan_report") else 16384
         constants["X86_STACK_SIZE"] = size
-    return [f"-D{name}={value}ULL" for name, value in constants.items()]
+        variables = {name: symbols.variable(_VARIABLES[name]) for name in _VARIABLES}
+        constants.update({n: at for n, at in variables.items() if at})
+    return constants
 
 
 def skb_size() -> int | None:

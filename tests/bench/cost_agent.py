@@ -26,7 +26,7 @@ from skbnb.agent import layout  # noqa: E402
 from skbnb.agent.attach import Attachment, attach, load  # noqa: E402
 from skbnb.agent.compiler import compiled, expand  # noqa: E402
 from skbnb.agent.probes import FOLLOW_TASKS, PROBES, Probe  # noqa: E402
-from skbnb.agent.program import _symbol_flags  # noqa: E402
+from skbnb.agent.program import defines, symbol_constants  # noqa: E402
 from skbnb.agent.symbols import kernel_symbols  # noqa: E402
 
 # Of each CPU's perf buffer: room for all clones of one load.
@@ -81,7 +81,7 @@ def read_source(name: str) -> str:
 
 def loaded(way: Way, probe: Probe) -> Any:
     """A way's programs, loaded."""
-    flags = [*way.flags, *_symbol_flags(probe, kernel_symbols())]
+    flags = [*way.flags, *defines(symbol_constants(probe, kernel_symbols()))]
     if probe.name == "fentry":
         flags.append("-DBARE_TRAMPOLINES")
     bpf = compiled(expand(way.source, read_source), flags, layout.choose("auto"))

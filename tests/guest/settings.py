@@ -61,6 +61,7 @@ PLACES = (
     "live/test_places.py::test_a_container",
     "live/test_places.py::test_an_accepted_socket_is_in_the_listeners_group",
 )
+PACKETS = ("live/test_packets.py::test_what_tcp_sends_is_what_a_sniffer_sees",)
 MEANINGS = ("live/test_why.py", "live/test_lives.py")
 KILLED = ("live/test_faults.py::test_killed_in_the_middle",)
 AGREEMENT = ("stock/test_agreement.py",)
@@ -69,11 +70,11 @@ NAMES = ("stock/test_places.py",)
 
 BY_PROBE = {
     # Which probe it is that dies does not matter.
-    "fentry": COUNTS + SCOPES + PLACES + KILLED,
+    "fentry": COUNTS + SCOPES + PLACES + PACKETS + KILLED,
     # Asks whose clone it is as fentry does.
-    "kprobe": COUNTS,
+    "kprobe": COUNTS + PACKETS,
     # May see a clone later, and elsewhere.
-    "tracepoint": COUNTS + SCOPES + PLACES,
+    "tracepoint": COUNTS + SCOPES + PLACES + PACKETS,
 }
 EVERYTHING = {
     **BY_PROBE,

@@ -26,7 +26,7 @@ ENUMS = {
     "HAS": schema.Has,
 }
 
-STRUCTS = ("skb_event", "skb_socket_key", "skb_socket")
+STRUCTS = ("skb_event", "skb_bytes", "skb_socket_key", "skb_socket")
 
 
 def members(struct: str) -> list[str]:
@@ -71,6 +71,7 @@ def c_says(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 # A socket's key and its value are sent one after the other.
 DTYPES = [
     (schema.RECORD, ("skb_event",)),
+    (schema.BYTES, ("skb_bytes",)),
     (schema.SOCKET, ("skb_socket_key", "skb_socket")),
 ]
 
@@ -108,6 +109,7 @@ def test_members_are_naturally_aligned_and_unpadded() -> None:
 def test_sizes_and_abi_on_the_wire(c_says: dict[str, int]) -> None:
     assert c_says["skb_event"] == wire.RECORD_SIZE
     assert c_says["skb_event"] % 8 == 0
+    assert c_says["skb_bytes"] == wire.BYTES_SIZE
     assert c_says["skb_socket_key"] + c_says["skb_socket"] == wire.SOCKET_SIZE
     assert c_says["SKB_EVENT_ABI"] == wire.ABI
 
@@ -138,8 +140,9 @@ def test_the_probes_are_those_of_the_command_line() -> None:
 
 
 def test_columns_are_made_from_members_that_exist() -> None:
+    told = {*(schema.RECORD.names or ()), *(schema.BYTES.names or ())}
     for column in schema.COLUMNS:
-        assert column.field in {*(schema.RECORD.names or ()), *records.MADE}
+        assert column.field in {*told, *records.MADE}
         assert column.text.endswith(".")
     assert len({column.name for column in schema.COLUMNS}) == len(schema.COLUMNS)
 

@@ -15,8 +15,9 @@ import skbnb
 from skbnb.errors import OptionError, StreamError, TruncatedWarning
 from skbnb.schema import COLUMNS, DERIVED, Has
 from skbnb.traces import Selection, Trace
-from skbnb.wire import Frame, Kind, control
+from skbnb.wire import BYTES_SIZE, Frame, Kind, control
 from tests.records import (
+    STRIDE,
     absent,
     frames,
     hello,
@@ -36,9 +37,11 @@ def events(*records: bytes, **counts: Any) -> pd.DataFrame:
 
 def asked(*records: bytes) -> pd.DataFrame:
     """The same with all that can be asked for."""
-    _, *rest = frames(*records)
-    everything = control(Kind.HELLO, **hello(stacks=True, also="copy", follow=True))
-    return Trace([everything, *rest], selection=ALL).events
+    # With no room for a packet's bytes, but for their number.
+    _, *rest = frames(*(one + bytes(BYTES_SIZE) for one in records))
+    options = {"stacks": True, "also": "copy", "follow": True, "snaplen": 1}
+    everything = hello(**options, stride=STRIDE + BYTES_SIZE)
+    return Trace([control(Kind.HELLO, **everything), *rest], selection=ALL).events
 
 
 def test_every_column_of_one_record() -> None:
