@@ -93,14 +93,17 @@ _ARGUMENTS = (
     *("owner_comm", "fate", "drop_reason", "life", "stack"),
 )
 _MICROSECONDS = 1e6
+_DRAWN = {"duration": "drawn, not measured"}
+_WIDEST = 1 / 500  # of the whole, for a slice that can be seen before one zooms in
 
 
 def to_perfetto(df: pd.DataFrame, path: StrPath) -> None:
     """Write Chrome's JSON trace format, which Perfetto's user interface opens.
 
     Each process and thread is a track, each call a slice on that of the running
-    thread, named by its reason, and an arrow leads from the call that made a packet to
-    each call that cloned it.
+    thread, named by its reason (a call has no length: its slice begins when it was
+    made, and is as wide as can be seen), and an arrow leads from the call that made a
+    packet to each call that cloned it.
 
     Parameters
     ----------
@@ -151,7 +154,7 @@ def _events(df: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "cat": "skb_clone",
             "name": reasons[row],
             "dur": float(lengths[row]),
-            "args": {name: value for name, value in known.items() if value is not None},
+            "args": {n: v for n, v in known.items() if v is not None} | _DRAWN,
         }
         maker = None if pd.isna(origins[row]) else makers.get(origins[row])
         if maker is not None and maker < row:
@@ -184,9 +187,11 @@ def _row_of_call(df: pd.DataFrame) -> dict[int, int]:
 
 def _lengths(df: pd.DataFrame, starts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Microseconds for each slice: a call has a moment only, but a slice is seen."""
+    span = float(starts[-1] - starts[0]) if len(starts) else 0.0
+    most = max(span * _WIDEST, 1.0)
     following = pd.Series(starts).groupby(df["tid"].to_numpy()).shift(-1)
-    room = (following - starts).fillna(1.0).to_numpy(np.float64) * 0.9
-    return np.clip(room, 0.0, 1.0)
+    room = (following - starts).fillna(most).to_numpy(np.float64) * 0.9
+    return np.clip(room, 0.0, most)
 
 
 def _text(df: pd.DataFrame, column: str) -> list[str]:
