@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import notebook
-from .errors import BusyError
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -21,19 +20,23 @@ class Background:
 
     Displayed, it shows how far it is, and in the same place a panel when it has ended.
     It ends with the notebook at the latest.
+
+    Attributes
+    ----------
+    trace
+        The trace, which is filled when it has ended.
     """
 
     def __init__(self, tracing: notebook.Tracing) -> None:
         self._tracing = tracing
-        trace = tracing.begin()
-        self._progress = Progress(trace.selection.effective_scope)
+        self.trace = tracing.begin()
+        self._progress = Progress(self.trace.selection.effective_scope)
         self._live: Live | None = None
-        self._ended: Trace | None = None
 
     @property
     def running(self) -> bool:
         """Whether it has not been stopped yet."""
-        return self._ended is None
+        return self.trace.running
 
     def stop(self) -> Trace:
         """End it, and give the trace; again, the same trace.
@@ -43,35 +46,21 @@ class Background:
         LossWarning, TruncatedWarning
             What is missing from it.
         """
-        if self._ended is None:
-            self._ended = self._tracing.end()
-            notebook.warn(self._ended)
+        if self.running:
+            notebook.warn(self._tracing.end())
             if self._live:
-                self._live.end(self._ended.panel(name="trace"))
-        return self._ended
-
-    @property
-    def trace(self) -> Trace:
-        """The trace.
-
-        Raises
-        ------
-        BusyError
-            It is still running.
-        """
-        if self._ended is None:
-            raise BusyError("this trace is still running", "Stop it: `.stop()`.")
-        return self._ended
+                self._live.end(self.trace.panel(name="trace"))
+        return self.trace
 
     def __repr__(self) -> str:
-        if self._ended:
-            return repr(self._ended)
+        if not self.running:
+            return repr(self.trace)
         self._progress.take(self._tracing.so_far())
         return f"<skbnb trace, running: {self._progress.line()}>"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
-        if self._ended:
-            return self._ended._repr_mimebundle_(**kwargs)
+        if not self.running:
+            return self.trace._repr_mimebundle_(**kwargs)
         if self._live is None:
             from .panel import Live
 

@@ -118,6 +118,11 @@ class Trace:
         self.truncated = "" if ended else truncated or "the stream has no end"
 
     @property
+    def running(self) -> bool:
+        """Whether it has no frames yet."""
+        return self._frames is None
+
+    @property
     def frames(self) -> tuple[Frame, ...]:
         """The frames as they came.
 
@@ -127,7 +132,9 @@ class Trace:
             The trace is still running.
         """
         if self._frames is None:
-            raise BusyError("this trace is still running", "Let its block or cell end.")
+            raise BusyError(
+                "this trace is still running", "Stop it, or let its block or cell end."
+            )
         return self._frames
 
     @functools.cached_property
@@ -230,7 +237,7 @@ class Trace:
         return bundle
 
     def __repr__(self) -> str:
-        state = "running" if self._frames is None else f"{len(self.events)} events"
+        state = "running" if self.running else f"{len(self.events)} events"
         return f"<skbnb.Trace: {state}, scope {self.selection.effective_scope}>"
 
     def _control(self, kind: FrameKind) -> dict[str, Any]:
