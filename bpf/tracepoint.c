@@ -6,18 +6,8 @@
  * of skb_sighting.h, skb_life.h, skb_socket.h, skb_cgroup.h and skb_scope.h. Copies are allocated
  * as any packet is, and told by the stack.
  *
- * Emits: skb_clone() has two ways out (net/core/skbuff.c).
- * - slab: it calls kmem_cache_alloc(), whose tracepoint gives the call site; a call site inside
- *   skb_clone() is a clone, and a NULL result a failed one. The clone is not filled yet: what it
- *   carries comes from a sighting (skb_sighting.h).
- * - fast: TCP's packets come in pairs and the clone is the second half (SKB_FCLONE_CLONE). It next
- *   passes net_dev_queue, in the same call chain, or is freed before that. Only
- *   __tcp_transmit_skb() sets the destructor tcp_wfree(), on the clone it just made, so the
- *   destructor tells such a clone from a received one and names the caller.
- *   A stacked device (vlan, bridge) queues the same clone again with an unchanged timestamp:
- *   one record per (address, timestamp). Linux before 5.18 clears the timestamp there (commit
- *   de799101519a, "net: Add skb_clear_tstamp() to keep the mono delivery_time"); TCP never
- *   sends with a timestamp of zero, so zero on a known address is the same clone too.
+ * Emits: one record per call, as skb_seen.h sees them. What a slab clone carries comes from a
+ * sighting (skb_sighting.h).
  *
  * Cannot see: the parent of a slab clone; a fast clone before it is queued (its record is stamped
  * when it is queued: microseconds later, but if it has to wait for its neighbour's address by
@@ -32,9 +22,8 @@
 #define ARGUMENTS_UNSEEN
 #include "skb_caller.h"
 #include "skb_sighting.h"
+#include "skb_seen.h"
 #include "skb_stack.h"
-
-BPF_TABLE("lru_hash", u64, u64, queued, 65536);		/* fast clone -> its timestamp */
 
 static __always_inline void emit_slab(void *ctx, u64 clone)
 {
@@ -75,35 +64,13 @@ int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 site = ctx->args[0], made = ctx->args[1];
 
-	if (site >= SKB_CLONE_START && site < SKB_CLONE_END)
+	if (is_slab_clone(site))
 		emit_slab(ctx, made);
 #ifdef ALLOC_SKB_START
 	else if (site >= ALLOC_SKB_START && site < ALLOC_SKB_END && wants(COPY))
 		emit_if_copy(ctx, made);
 #endif
 	return 0;
-}
-
-/* Only TCP's packets on their way out have its destructor. */
-static __always_inline bool is_sent_by_tcp(struct skb_copy *skb)
-{
-#ifdef TCP_WFREE_START
-	return SKB(skb, u64, SKB_SK) && SKB(skb, u64, SKB_DESTRUCTOR) == TCP_WFREE_START;
-#else
-	return SKB(skb, u64, SKB_SK);
-#endif
-}
-
-static __always_inline bool is_fresh_fast_clone(struct skb_copy *skb)
-{
-	return fclone_of(skb) == FCLONE_CLONE && is_sent_by_tcp(skb);
-}
-
-static __always_inline bool was_queued(u64 address, u64 tstamp)
-{
-	u64 *before = queued.lookup(&address);
-
-	return before && (!tstamp || *before == tstamp);
 }
 
 static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *skb)
@@ -132,7 +99,7 @@ static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *s
 /* net_dev_queue(skb) */
 int on_queue(struct bpf_raw_tracepoint_args *ctx)
 {
-	u64 address = ctx->args[0], tstamp;
+	u64 address = ctx->args[0];
 	struct skb_copy skb;
 
 	count_sent();
@@ -143,11 +110,8 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 			      DEV_IS_VALID | SK_IS_USED | (is_sent_by_tcp(&skb) ? TCP_SENDS : 0));
 		return 0;
 	}
-	tstamp = SKB(&skb, u64, SKB_TSTAMP);
-	if (was_queued(address, tstamp))
-		return 0;
-	queued.update(&address, &tstamp);
-	emit_fast(ctx, address, &skb);
+	if (is_new_when_queued(address, &skb))
+		emit_fast(ctx, address, &skb);
 	return 0;
 }
 
@@ -159,8 +123,6 @@ static __always_inline void see_release(void *ctx, u64 address)
 		return;
 	if (!is_fresh_fast_clone(&skb))
 		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK), 0);
-	else if (was_queued(address, SKB(&skb, u64, SKB_TSTAMP)))
-		queued.delete(&address);
-	else
+	else if (is_new_when_freed(address, &skb))
 		emit_fast(ctx, address, &skb);
 }
