@@ -26,7 +26,7 @@ static __always_inline u64 first_byte(struct skb_copy *skb)
 	return SKB(skb, u64, SKB_HEAD) + (has_link ? link : network);
 }
 
-#ifdef VMEMMAP_BASE
+#ifdef PAGES_START
 
 /* skb_frag_t: before Linux 5.4 and since 6.9 a struct of its own, between these a struct bio_vec. */
 struct fragment {
@@ -39,17 +39,16 @@ struct fragment {
 static __always_inline u64 first_fragment(struct skb_copy *skb, u64 *len)
 {
 	u64 shared = SKB(skb, u64, SKB_HEAD) + SKB(skb, u32, SKB_END);
-	u64 pages = read_word(VMEMMAP_BASE), memory = read_word(PAGE_OFFSET_BASE);
 	struct fragment f = {};
 	u8 count = 0;
 
 	bpf_probe_read_kernel(&count, sizeof(count), (void *)(shared + SHARED_NR_FRAGS));
 	/* With the lowest bit set it is memory of a device, and no struct page. */
 	if (!count || bpf_probe_read_kernel(&f, sizeof(f), (void *)(shared + SHARED_FRAGS)) ||
-	    f.page < pages || f.page & 1)
+	    f.page < PAGES_START || f.page & 1)
 		return 0;
 	*len = f.len;
-	return memory + (f.page - pages) / STRUCT_PAGE_SIZE * 4096 + f.offset;
+	return MEMORY_START + (f.page - PAGES_START) / STRUCT_PAGE_SIZE * 4096 + f.offset;
 }
 
 #else

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterable, Mapping
 from ..config import Config
 from ..errors import ProbeError
 from ..wire import BYTES_SIZE, RECORD_SIZE
-from . import buffers, layout, owners, scope, syscalls
+from . import buffers, layout, memory, owners, scope, syscalls
 from .attach import Attachment, attach, load
 from .compiler import compiled, expand
 from .probes import FOLLOW_TASKS, Probe
@@ -54,11 +54,7 @@ _FUNCTIONS = {
     "SOFTIRQ": ("handle_softirqs", "__do_softirq"),
 }
 
-# constant -> the variable at this address: where x86 has mapped all memory, and the
-# struct page of every page of it (arch/x86/include/asm/page_64.h, pgtable_64_types.h).
-_VARIABLES = {"PAGE_OFFSET_BASE": "page_offset_base", "VMEMMAP_BASE": "vmemmap_base"}
-
-_IN_PAGES = "what TCP and sendfile() keep in pages, whose place this kernel hides"
+_IN_PAGES = "what TCP and sendfile() keep in pages, which are not to be found here"
 
 _NO_LIMIT = (1 << 64) - 1
 
@@ -84,14 +80,17 @@ class Program:
         self.buffer = buffers.choose(config.buffer, self.size, config.snaplen)
         self.layout = layout.choose(config.layout)
         constants = symbol_constants(probe, kernel_symbols())
-        self.bytes_missing = "" if "VMEMMAP_BASE" in constants else _IN_PAGES
         flags = [*self.buffer.flags, *defines(constants)]
         if syscalls.has_fetching_atomics():
             flags.append("-DATOMICS_FETCH")
         if config.stacks:
             flags.append("-DSTACKS")
+        self.bytes_missing = ""
         if config.snaplen:
             flags.append(f"-DSNAPLEN={config.snaplen}")
+            found = memory.find(read_source)
+            self.bytes_missing = _IN_PAGES if found is None else ""
+            flags += defines(found or {})
         if probe.trial:
             # BCC keeps the maps of what fails to load, and ours are large.
             compiled(read_source(probe.trial), flags, self.layout).cleanup()
@@ -300,8 +299,6 @@ def symbol_constants(probe: Probe, symbols: Symbols) -> dict[str, int]:
         # THREAD_SIZE of arch/x86/include/asm/page_64_types.h
         size = 32768 if symbols.bounds("kasan_report") else 16384
         constants["X86_STACK_SIZE"] = size
-        variables = {name: symbols.variable(_VARIABLES[name]) for name in _VARIABLES}
-        constants.update({n: at for n, at in variables.items() if at})
     return constants
 
 

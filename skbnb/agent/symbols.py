@@ -52,13 +52,6 @@ class Symbols:
         end = self._next_address(found.end(), start)
         return Bounds(start, end)
 
-    def variable(self, name: str) -> int | None:
-        """Where a variable lies; None where the table tells of functions only."""
-        found = re.search(
-            rb"^([0-9a-f]+) [bBdDrR] %s$" % name.encode(), self._text, re.M
-        )
-        return int(found.group(1), 16) if found else None
-
     def _line_of(self, name: bytes) -> re.Match[bytes] | None:
         # Finding the name first is ten times as fast as a pattern over the whole table.
         pattern = re.compile(

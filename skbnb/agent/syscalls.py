@@ -18,6 +18,7 @@ _GENERIC = (280, 241)
 
 # enum bpf_cmd, enum bpf_map_type and enum bpf_prog_type of include/uapi/linux/bpf.h
 _MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 2, 5, 17
+_PROG_TEST_RUN = 10
 _OBJ_GET_INFO_BY_FD, _MAP_LOOKUP_AND_DELETE_BATCH = 15, 25
 _MAP_TYPE_RINGBUF = 27
 _PROG_TYPE_SOCKET_FILTER = 1
@@ -46,7 +47,7 @@ def _error() -> OSError:
     return OSError(error, os.strerror(error))
 
 
-def _bpf(command: int, attributes: bytes) -> int:
+def _bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
     number = _NUMBERS.get(os.uname().machine, _GENERIC)[0]
     return _call(number, ctypes.c_int(command), attributes, len(attributes))
 
@@ -132,6 +133,15 @@ def skipped_runs(program: int) -> int:
     _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", program, _PROG_INFO_SIZE, place))
     skipped: int = struct.unpack_from("=Q", info, _PROG_INFO_SIZE - 8)[0]
     return skipped
+
+
+def run_program(program: int) -> int:
+    """Have a raw tracepoint's program run once, and give its result (Linux 5.10)."""
+    nothing = struct.pack("=IIIIQQIIIIQQII", program, *[0] * 13)
+    attributes = ctypes.create_string_buffer(nothing, len(nothing))
+    _bpf(_PROG_TEST_RUN, attributes)
+    result: int = struct.unpack_from("=I", attributes, 4)[0]
+    return result
 
 
 def attach_raw_tracepoint(program: int, name: str) -> int:
