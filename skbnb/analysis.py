@@ -8,11 +8,13 @@ rows take a fraction of a second.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from . import counting
+from .counting import Numbered, category, combinations, ends, numbered, sums
 from .errors import OptionError
 from .reasons import describe
 from .units import nice, printable
@@ -60,17 +62,18 @@ def processes(df: pd.DataFrame) -> pd.DataFrame:
         (seconds since tracing began) and ``scope``. What rests on a column that `df`
         lacks is left out.
     """
-    group, pids = _by_process(df)
-    t = df["t"].to_numpy()
-    first = np.full(len(pids), np.inf)
-    np.minimum.at(first, group, t)
-    last, last_row = _last(t, group, len(pids))
-    table = pd.DataFrame({"comm": _category(df, "comm").take(last_row), "pid": pids})
-    table = table.assign(**_tallies(df, group, len(pids)))
-    table["first"], table["last"] = first, last
+    process, t = numbered(df, "pid"), df["t"].to_numpy()
+    first, last = ends(process, t)
+    made = np.flatnonzero(last >= 0)
+    first, last = first[made], last[made]
+    table = pd.DataFrame({"comm": category(df, "comm").take(last)})
+    table["pid"] = process.values[made]
+    for name, tally in _tallies(df, process).items():
+        table[name] = tally[made]
+    table["first"], table["last"] = t[first], t[last]
     if "scope" in df:
-        table["scope"] = _category(df, "scope").take(last_row)
-    order = np.lexsort((first, -table["clones"].to_numpy()))
+        table["scope"] = category(df, "scope").take(last)
+    order = np.lexsort((t[first], -table["clones"].to_numpy()))
     return table.take(order).reset_index(drop=True)
 
 
@@ -89,13 +92,13 @@ def reasons(df: pd.DataFrame) -> pd.DataFrame:
         probe did not see the caller), the counts of `processes`, ``processes`` (how
         many made them) and ``why``, the reason in plain words.
     """
-    group, slugs = _by_name(df, "reason")
-    process, pids = _by_process(df)
-    pairs = pd.unique(group * max(len(pids), 1) + process)
+    reason = numbered(df, "reason")
+    slugs = _with_unknown(reason)
+    (of_pair, _), _ = combinations([reason, numbered(df, "pid")])
 
     table = pd.DataFrame({"reason": pd.Series(slugs, dtype="str")})
-    table = table.assign(**_tallies(df, group, len(slugs)))
-    table["processes"] = np.bincount(pairs // max(len(pids), 1), minlength=len(slugs))
+    table = table.assign(**_tallies(df, reason))
+    table["processes"] = _add_up(of_pair, np.ones(len(of_pair)), reason)
     table["why"] = _words(slugs)
     return _most_first(table[table["processes"] > 0])
 
@@ -126,8 +129,8 @@ def cost(df: pd.DataFrame) -> pd.DataFrame:
     """
     said = df.attrs.get("skbnb", {})
     size, sent = said.get("skb_size"), said.get("sent")
-    group, slugs = _by_name(df, "reason")
-    tallies = _tallies(df, group, len(slugs))
+    reason = numbered(df, "reason")
+    slugs, tallies = _with_unknown(reason), _tallies(df, reason)
     table = pd.DataFrame({"reason": pd.Series(slugs, dtype="str")})
     wanted = ("clones", "slab", "bytes")
     table = table.assign(**{name: tallies[name] for name in wanted if name in tallies})
@@ -155,24 +158,19 @@ def breakdown(df: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
         One row per combination that any clone has, most clones first. The columns
         asked for (``unknown`` where a name is absent), and ``clones``.
     """
-    df = df[_equals(df, "kind", "clone")]
-    parts = [
-        _by_process(df) if name == "pid" else _by_name(df, name) for name in columns
-    ]
-    sizes = [max(len(names), 1) for _, names in parts]
-    # One number for all of them: a single pass of hashing finds those that occur.
-    key = np.ravel_multi_index([number for number, _ in parts], sizes)
-    number, keys = pd.factorize(key)
+    parts = [numbered(df, name) for name in columns]
+    places, clones = _of_clones(df, parts)
+    values = (
+        part.values if name == "pid" else _with_unknown(part)
+        for name, part in zip(columns, parts, strict=True)
+    )
     table = pd.DataFrame(
         {
-            name: pd.Series(names).take(place).reset_index(drop=True)
-            for name, (_, names), place in zip(
-                columns, parts, np.unravel_index(keys, sizes), strict=True
-            )
+            name: pd.Series(known).take(place).reset_index(drop=True)
+            for name, known, place in zip(columns, values, places, strict=True)
         }
     )
-    table["clones"] = np.bincount(number, minlength=len(keys))
-    return _most_first(table)
+    return _most_first(table.assign(clones=clones))
 
 
 def stacks(df: pd.DataFrame) -> pd.DataFrame:
@@ -197,11 +195,12 @@ def stacks(df: pd.DataFrame) -> pd.DataFrame:
     OptionError
         The trace has no stacks.
     """
-    group, names = _by_stack(df)
+    stack = _stack(df)
+    names = _with_unknown(stack)
     table = pd.DataFrame({"stack": pd.Series(names, dtype="str")})
-    table = table.assign(**_tallies(df, group, len(names)))
+    table = table.assign(**_tallies(df, stack))
     if "reason" in df:
-        table["reason"] = _common(*_by_name(df, "reason"), group, len(names))
+        table["reason"] = _common(stack, numbered(df, "reason"))
     depths = [name.count(";") + 1 for name in names[:-1]]
     table["depth"] = pd.Series([*depths, pd.NA], dtype="UInt32")
     return _most_first(table[table["clones"] + table["failed"] > 0])
@@ -230,21 +229,21 @@ def folded(df: pd.DataFrame, *, process: bool = False) -> str:
     OptionError
         The trace has no stacks.
     """
-    group, names = _by_stack(df)
-    after = [";".join(map(printable, name.split(";"))) for name in names]
-    before = [""]
+    stack = _stack(df)
+    after = [";".join(map(printable, name.split(";"))) for name in _with_unknown(stack)]
+    parts, before = [stack], [""]
     if process:
-        comms, threads = _by_name(df, "comm")
-        group += comms * len(names)
-        before = [printable(name).replace(";", ":") + ";" for name in threads]
-    number, groups = pd.factorize(group[_equals(df, "kind", "clone")])
-    clones = np.bincount(number, minlength=len(groups))
+        thread = numbered(df, "comm")
+        parts.append(thread)
+        before = [
+            printable(name).replace(";", ":") + ";" for name in _with_unknown(thread)
+        ]
+    places, clones = _of_clones(df, parts)
+    threads = places[1] if process else np.zeros(len(clones), np.intp)
     order = np.argsort(-clones, kind="stable")
     return "".join(
-        f"{before[comm]}{after[stack]} {count}\n"
-        for comm, stack, count in zip(
-            *np.divmod(groups[order], len(names)), clones[order], strict=True
-        )
+        f"{before[threads[line]]}{after[places[0][line]]} {clones[line]}\n"
+        for line in order.tolist()
     )
 
 
@@ -363,80 +362,91 @@ def timeline(df: pd.DataFrame, bins: int = 100) -> pd.DataFrame:
     """
     if bins < 1:
         raise ValueError(f"bins must be at least 1, not {bins}")
-    group, pids = _by_process(df)
-    t = df["t"].to_numpy()
-    _, last_row = _last(t, group, len(pids))
-    names = _category(df, "comm").take(last_row)
-
+    process, t = numbered(df, "pid"), df["t"].to_numpy()
+    _, last = ends(process, t)
     width = nice(max(np.ptp(t) / bins if len(t) else 0.0, 1e-6))
-    # One number for both keys: a single pass of hashing finds the pairs that occur.
-    pair, pairs = pd.factorize((t / width).astype(np.int64) * len(pids) + group)
-    start, process = np.divmod(pairs, max(len(pids), 1))
-    is_clone = _equals(df, "kind", "clone")
+    start = counting.bins(t, width)
+    (place, who), clones = _of_clones(df, [start, process])
     table = pd.DataFrame(
         {
-            "t": start * width,
-            "width": np.full(len(pairs), width),
-            "comm": names.take(process),
-            "pid": pids[process],
-            "clones": np.bincount(pair[is_clone], minlength=len(pairs)),
+            "t": start.values[place] * width,
+            "width": np.full(len(place), width),
+            "comm": category(df, "comm").take(last[who]),
+            "pid": process.values[who],
+            "clones": clones,
         }
     )
-    order = np.lexsort((-table["clones"].to_numpy(), start))
-    table = table.take(order)
-    return table[table["clones"] > 0].reset_index(drop=True)
+    order = np.lexsort((-clones, place))
+    return table.take(order).reset_index(drop=True)
 
 
 def _tallies(
-    df: pd.DataFrame, group: NDArray[np.intp], groups: int
+    df: pd.DataFrame, group: Numbered
 ) -> dict[str, NDArray[np.int64] | pd.Series[int]]:
-    """Clones, failed calls, their paths and bytes in every group, by column."""
-    is_clone = _equals(df, "kind", "clone")
-    flags = {
-        "clones": is_clone,
-        "failed": _equals(df, "kind", "failed"),
-        "copies": _equals(df, "kind", "copy"),
-    }
-    if "path" in df:
-        flags |= {p: is_clone & _equals(df, "path", p) for p in ("fast", "slab")}
+    """Clones, failed calls, their paths and bytes, by column.
+
+    Each has a number for every group, and one for the rows of none at last.
+    """
+    kinds, paths = (_of_column(df, name) for name in ("kind", "path"))
+    (place, *places), rows = combinations([group, *kinds, *paths])
+    kind, *path = (
+        np.array(_with_unknown(column), np.object_)[number]
+        for column, number in zip([*kinds, *paths], places, strict=True)
+    )
+    flags = {"clones": "clone", "failed": "failed", "copies": "copy"}
     tallies: dict[str, NDArray[np.int64] | pd.Series[int]] = {
-        **_count(flags, group, groups)
+        name: _add_up(place, rows * (kind == value), group)
+        for name, value in flags.items()
     }
+    for name in ("fast", "slab") if path else ():
+        chosen = (kind == "clone") & (path[0] == name)
+        tallies[name] = _add_up(place, rows * chosen, group)
     if "len" in df:
-        tallies["bytes"] = _sum(df["len"], is_clone, group, groups)
+        total, known = sums(group, df["len"], _equals(df, "kind", "clone"))
+        tallies["bytes"] = pd.Series(total).astype("UInt64").where(known)
     return tallies
 
 
-def _by_process(df: pd.DataFrame) -> tuple[NDArray[np.intp], NDArray[np.uint32]]:
-    """Number the processes from 0: each row's number, and each number's pid."""
-    return pd.factorize(df["pid"].to_numpy())
+def _of_column(df: pd.DataFrame, name: str) -> list[Numbered]:
+    return [numbered(df, name)] if name in df else []
 
 
-def _by_name(df: pd.DataFrame, column: str) -> tuple[NDArray[np.intp], list[str]]:
-    """Number the names in a column: each row's number, and each number's name.
+def _of_clones(
+    df: pd.DataFrame, columns: Sequence[Numbered]
+) -> tuple[list[NDArray[np.intp]], NDArray[np.int64]]:
+    """The combinations that any clone has, and how many clones have each."""
+    kind = numbered(df, "kind")
+    (*places, number), rows = combinations([*columns, kind])
+    clones = np.append(np.asarray(kind.values) == "clone", False)[number]
+    return [place[clones] for place in places], rows[clones]
 
-    The last number is that of rows where the name is absent: ``unknown``.
-    """
-    values = _category(df, column)
-    codes = values.codes.astype(np.intp)
-    codes[codes < 0] = len(values.categories)
-    return codes, [*values.categories, "unknown"]
+
+def _add_up(
+    place: NDArray[np.intp], numbers: NDArray[Any], group: Numbered
+) -> NDArray[np.int64]:
+    """The sum of each group, and at last that of what belongs to none."""
+    size = len(group.values) + 1
+    return np.bincount(place % size, numbers, size).astype(np.int64)
 
 
-def _by_stack(df: pd.DataFrame) -> tuple[NDArray[np.intp], list[str]]:
+def _with_unknown(column: Numbered) -> list[str]:
+    """The names in a column, and one for rows where it is absent."""
+    return [*column.values, "unknown"]
+
+
+def _stack(df: pd.DataFrame) -> Numbered:
     if "stack" not in df:
         raise OptionError("this trace has no stacks", "Trace with --stacks.")
-    return _by_name(df, "stack")
+    return numbered(df, "stack")
 
 
-def _common(
-    number: NDArray[np.intp], names: list[str], group: NDArray[np.intp], groups: int
-) -> pd.Series[str]:
+def _common(group: Numbered, name: Numbered) -> pd.Series[str]:
     """Each group's name, if all its rows have the same; absent elsewhere."""
-    one = np.full(groups, len(names) - 1)
-    one[group] = number  # of many rows the last one's
-    one[group[number != one[group]]] = len(names) - 1
-    return pd.Series([*names[:-1], None], dtype="str").take(one).reset_index(drop=True)
+    (place, number), _ = combinations([group, name])
+    one = np.full(len(group.values) + 1, -1)
+    one[place] = number
+    one[place[1:][place[1:] == place[:-1]]] = -1
+    return pd.Series([*name.values, None], dtype="str").take(one).reset_index(drop=True)
 
 
 def _words(slugs: list[str]) -> pd.Series[str]:
@@ -450,58 +460,5 @@ def _most_first(table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _last(
-    t: NDArray[np.float64], group: NDArray[np.intp], groups: int
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Each group's greatest time and its row, whatever the rows' order."""
-    last = np.full(groups, -np.inf)
-    np.maximum.at(last, group, t)
-    candidates = np.flatnonzero(t == last[group])
-    row = np.zeros(groups, np.intp)
-    row[group[candidates]] = candidates
-    return last, row
-
-
-def _count(
-    flags: dict[str, NDArray[np.bool_]], group: NDArray[np.intp], groups: int
-) -> dict[str, NDArray[np.int64]]:
-    """Count each flag's rows in every group.
-
-    Counted are the combinations of flags, at most 2**8: one pass however many flags.
-    """
-    bits = range(len(flags))
-    combined = np.zeros(len(group), np.uint8)
-    for bit, rows in zip(bits, flags.values(), strict=True):
-        combined |= rows.astype(np.uint8) << bit
-    size = 1 << len(flags)
-    cells = np.bincount(group * size + combined, minlength=groups * size)
-    cells = cells.reshape(groups, size)
-    has = np.arange(size)
-    return {
-        name: cells[:, has & (1 << bit) != 0].sum(axis=1)
-        for bit, name in zip(bits, flags, strict=True)
-    }
-
-
-def _sum(
-    values: pd.Series[int],
-    rows: NDArray[np.bool_],
-    group: NDArray[np.intp],
-    groups: int,
-) -> pd.Series[int]:
-    """Sum the rows' known values in every group; absent where none is known."""
-    known = rows & values.notna().to_numpy()
-    number = values.to_numpy(np.float64, na_value=0) * known
-    total = pd.Series(np.bincount(group, weights=number, minlength=groups))
-    any_known = np.zeros(groups, np.bool_)
-    any_known[group[known]] = True
-    return total.astype("UInt64").where(any_known)
-
-
 def _equals(df: pd.DataFrame, column: str, value: str) -> NDArray[np.bool_]:
     return (df[column] == value).to_numpy(np.bool_)
-
-
-def _category(df: pd.DataFrame, column: str) -> pd.Categorical:
-    # Concatenating two traces may have taken the dtype away.
-    return pd.Categorical(df[column])

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from . import charts, sniffers
+from .counting import Numbered, combinations, numbered
 from .errors import OptionError
 from .reasons import describe
 from .units import counted, duration, listed, printable
@@ -55,8 +56,6 @@ _PARTS = (
     _Part("devices", "dev", "device", "no device"),
 )
 _DEVICES = _PARTS[-1]
-
-_PIECE = 1 << 18
 
 _MAX_ROWS = 10
 _MAX_REASONS = 5
@@ -167,30 +166,19 @@ class _Side:
 
     def tally(self, part: _Part, rows: NDArray[Any] | None) -> dict[str, int]:
         """How many of these rows have which value; there is none that none has."""
-        values = pd.Categorical(self.df[part.column])
-        codes = values.codes if rows is None else values.codes[rows]
-        labels = [part.absent, *map(str, values.categories)]
-        counts = _count(codes, len(labels))
+        codes, values = numbered(self.df, part.column)
+        chosen = Numbered(codes if rows is None else codes[rows], values)
+        (places,), counts = combinations([chosen])
+        labels = [*map(str, values), part.absent]
         tally: dict[str, int] = {}
-        for label, count in zip(labels, counts.tolist(), strict=True):
-            if count:
-                tally[label] = tally.get(label, 0) + count
+        for place, count in zip(places.tolist(), counts.tolist(), strict=True):
+            tally[labels[place]] = tally.get(labels[place], 0) + count
         return tally
 
     def because(self, reason: str) -> NDArray[np.intp]:
         """The rows that are clones made for this reason."""
         rows = (self.df["reason"] == reason).to_numpy(np.bool_)
         return np.flatnonzero(rows if self.clones is None else rows & self.clones)
-
-
-def _count(codes: NDArray[Any], size: int) -> NDArray[np.int64]:
-    """How often each code occurs, from -1, which is absent, on."""
-    counts = np.zeros(size, np.int64)
-    # Piece by piece: bincount wants a copy of its own kind, eight times as large.
-    for start in range(0, len(codes), _PIECE):
-        piece = codes[start : start + _PIECE].astype(np.intp) + 1
-        counts += np.bincount(piece, minlength=size)
-    return counts
 
 
 def _table(a: _Side, b: _Side, part: _Part) -> pd.DataFrame:

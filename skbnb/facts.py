@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
+from .counting import combinations, numbered
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -71,7 +73,7 @@ class Facts:
         known["clones"] = int(counts.get("clone", 0))
         known["failures"] = int(counts.get("failed", 0))
         known["copied"] = int(counts.get("copy", 0))
-        known["processes"] = int(df["pid"].nunique())
+        known["processes"] = len(combinations([numbered(df, "pid")]).rows)
         return cls(**known)
 
     @property

@@ -195,12 +195,12 @@ def _dots(plot: _Plot) -> Iterator[str]:
 def _cells(plot: _Plot) -> Iterator[str]:
     """One path for each of a few shades, however many cells there are."""
     shades: defaultdict[int, str] = defaultdict(str)
-    half = plot.chart.width / 2
+    half, most = plot.chart.width / 2, plot.chart.most
     for series in plot.chart.series:
         for x, y, value in zip(series.x, series.y, series.values or (), strict=True):
             left, right = plot.x(x - half), plot.x(x + half)
             top, bottom = plot.y(y - 0.42), plot.y(y + 0.42)
-            shade = math.ceil(value / plot.chart.most * _SHADES)
+            shade = math.ceil(value / most * _SHADES)
             shades[shade] += f"M{left} {top}H{right}V{bottom}H{left}z"
     colour = plot.chart.series[0].colour if plot.chart.series else _TEXT
     for shade, path in sorted(shades.items()):

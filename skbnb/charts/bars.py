@@ -6,6 +6,7 @@ from __future__ import annotations
 import pandas as pd
 
 from .. import analysis
+from ..counting import with_numbers
 from ..units import counted, printable
 from .model import Axis, Chart, Series
 from .palette import FEWER, MORE, of_reason, ranked
@@ -18,6 +19,7 @@ _MAX_ROWS = 30
 
 def processes(df: pd.DataFrame) -> Chart:
     """Chart the clones of each process, as bars of a part for each reason."""
+    df = with_numbers(df, "pid")
     ranking = Ranking(analysis.processes(df), _MAX_ROWS)
     tallies = ranking.tallies()
     parts = analysis.breakdown(df, [name for name in ("pid", "reason") if name in df])

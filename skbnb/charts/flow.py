@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import analysis
+from ..counting import with_numbers
 from ..units import counted, printable
 from .model import Band, Flow, Node
 from .palette import WAY, of_reason, ranked
@@ -28,9 +29,10 @@ _MAX_NODES = 12
 
 def flow(df: pd.DataFrame) -> Flow:
     """Chart how many clones of which process had which reason, and on which device."""
+    df = with_numbers(df, "pid")
     parts = analysis.breakdown(df, ["pid", "reason", "dev"])
     clones = parts["clones"].to_numpy()
-    ranking = Ranking(analysis.processes(df), _MAX_NODES)
+    ranking = Ranking.of(df, _MAX_NODES)
     layers = [
         _Layer(ranking.names, ranking.rows(parts["pid"])),
         _Layer.of_names(parts["reason"], clones, "reasons"),

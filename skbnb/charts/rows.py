@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from .. import analysis
 from ..facts import Facts
 from ..units import counted, printable, si
 from .model import Axis
@@ -37,6 +38,11 @@ class Ranking:
         if others:
             self.names.append(f"{others:,} other processes")
             self.keys += (-1,)
+
+    @classmethod
+    def of(cls, df: pd.DataFrame, most: int) -> Ranking:
+        """The rows for a trace's processes, without tallies of anything else."""
+        return cls(analysis.processes(df[[*analysis.NEEDS]]), most)
 
     def rows(self, pids: pd.Series[int]) -> NDArray[np.intp]:
         """Each process's row."""

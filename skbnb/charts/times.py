@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import analysis
+from ..counting import with_numbers
 from ..units import counted, printable
 from .model import Chart, Series
 from .palette import PALETTE, of_reason, ranked
@@ -27,12 +28,13 @@ _MAX_DOTS = 2000
 
 def timeline(df: pd.DataFrame) -> Chart:
     """Chart when each process made clones: as dots, or cells if they are too many."""
-    df = df[df["kind"].isin(["clone", "failed"])]
+    calls = (df["kind"] == "clone") | (df["kind"] == "failed")
+    df = df if calls.all() else df[calls]
     return _dots(df) if len(df) <= _MAX_DOTS else _cells(df)
 
 
 def _dots(df: pd.DataFrame) -> Chart:
-    ranking = Ranking(analysis.processes(df), _MAX_ROWS)
+    ranking = Ranking.of(df, _MAX_ROWS)
     scale, unit = time_unit(df)
     x = (df["t"].to_numpy() * scale).round(6)
     row = ranking.rows(df["pid"])
@@ -72,7 +74,8 @@ def _reasons(df: pd.DataFrame) -> NDArray[Any]:
 
 
 def _cells(df: pd.DataFrame) -> Chart:
-    ranking = Ranking(analysis.processes(df), _MAX_ROWS)
+    df = with_numbers(df, "pid")
+    ranking = Ranking.of(df, _MAX_ROWS)
     scale, unit = time_unit(df)
     bins = analysis.timeline(df)
     width = float(bins["width"].max() * scale) if len(bins) else 1.0
