@@ -25,6 +25,7 @@ __all__ = [
     "category",
     "combinations",
     "ends",
+    "has_one_of",
     "numbered",
     "sums",
     "with_numbers",
@@ -157,6 +158,18 @@ def sums(
         total += np.bincount(codes, numbers * has, size)
         known += np.bincount(codes, has, size)
     return total, known > 0
+
+
+def has_one_of(
+    codes: NDArray[Any], wanted: NDArray[np.integer[Any]]
+) -> NDArray[np.bool_]:
+    """Say which codes are among a few; what is absent, -1, is not."""
+    is_wanted = np.zeros(max(wanted.max(initial=-1), codes.max(initial=-1)) + 2, bool)
+    is_wanted[wanted] = True
+    found = np.empty(len(codes), np.bool_)
+    for piece in _pieces(len(codes)):
+        found[piece] = is_wanted[codes[piece]]
+    return found
 
 
 def ends(

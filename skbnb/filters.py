@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .counting import has_one_of
 from .schema import WITHIN
 
 if TYPE_CHECKING:
@@ -139,8 +140,10 @@ def contains(df: pd.DataFrame, text: str) -> pd.Series[bool]:
         column = df[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             found |= _has_text(column, text)
+            if found.all():
+                break
         elif text.isdecimal() and pd.api.types.is_integer_dtype(column.dtype):
-            found |= column.eq(int(text)).fillna(False).to_numpy(np.bool_)
+            found |= column.eq(int(text)).to_numpy(np.bool_, na_value=False)
     return pd.Series(found, df.index)
 
 
@@ -150,4 +153,4 @@ def _has_text(column: pd.Series[Any], text: str) -> NDArray[np.bool_]:
     codes = np.flatnonzero(words.str.contains(text, case=False, regex=False))
     if not len(codes):
         return np.zeros(len(column), np.bool_)
-    return np.isin(column.cat.codes.to_numpy(), codes)
+    return has_one_of(column.cat.codes.to_numpy(), codes)

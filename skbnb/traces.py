@@ -141,7 +141,12 @@ class Trace:
     def events(self) -> pd.DataFrame:
         """The events of the selection, one row per clone, sorted by time."""
         chosen = self.selection.mask(self._all)
-        events = self._all[chosen].reset_index(drop=True)
+        # No row is copied where all are chosen.
+        events = (
+            self._all.copy(deep=False)
+            if chosen.all()
+            else self._all[chosen].reset_index(drop=True)
+        )
         events.attrs["skbnb"] = self._about(chosen)
         return events
 

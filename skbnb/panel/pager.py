@@ -13,6 +13,7 @@ import pandas as pd
 
 from ..units import counted, printable
 from ..views import STYLE
+from .order import Order
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +40,8 @@ class Pager:
 
     def __init__(self) -> None:
         self._df = pd.DataFrame()
-        self._rows: NDArray[np.intp] = np.empty(0, np.intp)
+        self._chosen: NDArray[np.intp] = np.empty(0, np.intp)
+        self._order = Order(self._chosen, None, down=False)
         self._page = 0
         self._sort = ipywidgets.Dropdown(description="sort by")
         self._down = ipywidgets.ToggleButton(
@@ -50,8 +52,8 @@ class Pager:
         )
         self._where = ipywidgets.Label()
         self._table = ipywidgets.HTML(layout=ipywidgets.Layout(overflow="auto"))
-        self._sort.observe(self._order, "value")
-        self._down.observe(self._order, "value")
+        self._sort.observe(self._sorted, "value")
+        self._down.observe(self._sorted, "value")
         self._all.observe(self._show, "value")
         turns = [self._button(*turn) for turn in _TURNS]
         row = [*turns, self._where, self._sort, self._down, self._all]
@@ -67,7 +69,7 @@ class Pager:
 
     @property
     def _pages(self) -> int:
-        return max(-(-len(self._rows) // ROWS), 1)
+        return max(-(-len(self._order) // ROWS), 1)
 
     def draw(self, df: pd.DataFrame, mask: NDArray[np.bool_] | None) -> None:
         """Show the first of these rows."""
@@ -76,16 +78,13 @@ class Pager:
         if not self._sort.options:
             self._sort.options = list(df.columns)
             self._sort.value = "t"
-        self._order()
+        self._sorted()
 
-    def _order(self, _: object = None) -> None:
+    def _sorted(self, _: object = None) -> None:
         """Put the rows in order; those that are alike stay in the order of time."""
-        self._rows, self._page = self._chosen, 0
-        name = self._sort.value
-        if name and name not in ("t", "time"):
-            self._rows = self._chosen[_order_of(self._df[name], self._chosen)]
-        if self._down.value:
-            self._rows = self._rows[::-1]
+        name, self._page = self._sort.value, 0
+        column = None if name in (None, "t", "time") else self._df[name]
+        self._order = Order(self._chosen, column, down=self._down.value)
         self._show()
 
     def _turn(self, step: float) -> None:
@@ -94,10 +93,10 @@ class Pager:
 
     def _show(self, _: object = None) -> None:
         first = self._page * ROWS
-        rows = self._rows[first : first + ROWS]
+        rows = self._order.rows(first, first + ROWS)
         last = first + len(rows)
         self._where.value = (
-            f"{first + 1:,} to {last:,} of {counted(len(self._rows), 'event')}, "
+            f"{first + 1:,} to {last:,} of {counted(len(self._order), 'event')}, "
             f"page {self._page + 1:,} of {self._pages:,}"
             if len(rows)
             else "no events"
@@ -114,27 +113,6 @@ _TURNS = (
     (">", "Next page", 1),
     (">|", "Last page", np.inf),
 )
-
-
-def _order_of(column: pd.Series[Any], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The order of some rows by what a column has; absent values come last."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        # Its codes are small numbers, but in no order of their own.
-        categories = column.cat.categories.astype("str")
-        rank = np.empty(len(categories) + 1, np.uint32)
-        rank[categories.argsort()] = np.arange(len(categories))
-        rank[-1] = len(categories)
-        keys = rank[column.cat.codes.to_numpy()[rows]]
-    else:
-        values = column.take(rows)
-        absent = values.isna().to_numpy()
-        keys = values.to_numpy(values.dtype.type, na_value=0)
-        return np.lexsort((keys, absent)) if absent.any() else _stable(keys)
-    return _stable(keys)
-
-
-def _stable(keys: NDArray[Any]) -> NDArray[np.intp]:
-    return np.argsort(keys, kind="stable")
 
 
 def _html(df: pd.DataFrame) -> str:

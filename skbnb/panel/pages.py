@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Protocol
 
 import ipywidgets
+import numpy as np
 
 from .. import analysis, charts
 from ..errors import OptionError
@@ -16,13 +17,14 @@ from ..views import FigureView
 from .pager import Pager
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Iterable
+
     import pandas as pd
     from numpy.typing import NDArray
 
     from ..charts import Figure
 
-__all__ = ["PAGES", "Page"]
+__all__ = ["PAGES", "Page", "chosen"]
 
 # Sorting out who came of whom takes longer than a person waits.
 _MAX_FAMILIES_OF = 200_000
@@ -39,11 +41,17 @@ class Page(Protocol):
 
 
 def chosen(
-    df: pd.DataFrame, mask: NDArray[np.bool_] | None, columns: tuple[str, ...]
+    df: pd.DataFrame, mask: NDArray[np.bool_] | None, columns: Iterable[str]
 ) -> pd.DataFrame:
     """The chosen rows, of the columns that there are: few columns are copied fast."""
     narrow = df[[name for name in columns if name in df]]
-    return narrow if mask is None else narrow[mask]
+    if mask is None:
+        return narrow
+    rows = np.flatnonzero(mask)
+    # A range of time, or all there is: these are seen where they are.
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return narrow.iloc[rows[0] : rows[-1] + 1]
+    return narrow.take(rows)
 
 
 def show(output: ipywidgets.Output, view: FigureView) -> None:
@@ -86,15 +94,16 @@ class Packets:
 
     def draw(self, df: pd.DataFrame, mask: NDArray[np.bool_] | None) -> None:
         """Offer the families of these rows, the largest first."""
-        rows = chosen(df, mask, _OF_FAMILIES)
-        self._df, options = rows, []
+        number = len(df) if mask is None else np.count_nonzero(mask)
+        options: list[tuple[str, int]] = []
         try:
-            if len(rows) > _MAX_FAMILIES_OF:
+            if number > _MAX_FAMILIES_OF:
                 raise OptionError(
-                    f"of {len(rows):,} events no families are sorted out",
+                    f"of {number:,} events no families are sorted out",
                     f"Choose {_MAX_FAMILIES_OF:,} or fewer.",
                 )
-            table = analysis.family(rows)
+            self._df = chosen(df, mask, _OF_FAMILIES)
+            table = analysis.family(self._df)
             options = _families(table)
             more = table["family"].nunique() - len(options)
             text = f"The {len(options):,} largest of all families." if more else ""
@@ -141,7 +150,7 @@ def _first_clone(row: Any) -> str:
     return f"{row.t:.6f} s: {clones}, first of {who}, {printable(row.reason)}"
 
 
-_COUNTS = ("t", "comm", "pid", "kind", "path", "len", "scope", "reason")
+_COUNTS = ("t", "comm", "pid", "kind", "path", "len", "reason")
 _TIMES = ("t", "comm", "pid", "kind", "count", "len", "caller", "reason")
 _WHY = ("t", "comm", "pid", "kind", "reason", "dev")
 _STACKS = ("t", "comm", "pid", "kind", "reason", "stack")

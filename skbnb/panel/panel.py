@@ -12,7 +12,7 @@ from ..views import TraceView, marked, receipt
 from .clicks import Clicks
 from .closing import close
 from .controls import Controls
-from .pages import PAGES
+from .pages import PAGES, chosen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,7 @@ class Panel:
         self._name = name
         self._keep = keep
         self._df = trace.select("all")
+        self._receipt = marked(receipt(self._df))
         scope = trace.selection.effective_scope
         self._controls = Controls(self._df, scope, self._changed)
         self._pages = [make() for make in PAGES.values()]
@@ -102,8 +103,7 @@ class Panel:
     @property
     def events(self) -> pd.DataFrame:
         """The chosen rows, with every column."""
-        mask = self._mask
-        return self._df if mask is None else self._df[mask]
+        return chosen(self._df, self._mask, self._df.columns)
 
     @property
     def expression(self) -> str:
@@ -122,8 +122,7 @@ class Panel:
         total = len(self._df)
         number = total if self._mask is None else int(self._mask.sum())
         self._said.value = (
-            f"<p><b>{number:,}</b> of {total:,} events · "
-            f"{marked(receipt(self._df))}</p>"
+            f"<p><b>{number:,}</b> of {total:,} events · {self._receipt}</p>"
         )
         lines = ["import skbnb"] if self._name.startswith("skbnb.") else []
         lines.append(self.expression)
