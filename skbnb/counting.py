@@ -25,8 +25,11 @@ __all__ = [
     "category",
     "combinations",
     "ends",
+    "first_rows",
     "has_one_of",
+    "number_small",
     "numbered",
+    "pieces",
     "sums",
     "with_numbers",
 ]
@@ -64,6 +67,20 @@ def numbered(df: pd.DataFrame, column: str) -> Numbered:
     return Numbered(*pd.factorize(values.to_numpy()))
 
 
+def number_small(values: NDArray[Any]) -> Numbered:
+    """Whole numbers of one or two bytes, not negative, without hashing them."""
+    is_there = np.zeros(1 << (8 * values.itemsize), np.bool_)
+    for piece in pieces(len(values)):
+        is_there[values[piece]] = True
+    known = np.flatnonzero(is_there)
+    number = np.zeros(len(is_there), np.min_scalar_type(-len(known) - 1))
+    number[known] = np.arange(len(known))
+    codes = np.empty(len(values), number.dtype)
+    for piece in pieces(len(values)):
+        codes[piece] = number[values[piece]]
+    return Numbered(codes, known)
+
+
 def with_numbers(df: pd.DataFrame, column: str) -> pd.DataFrame:
     """The same rows with a column as its codes, so that `numbered` has nothing to do.
 
@@ -99,7 +116,7 @@ def combinations(columns: Sequence[Numbered]) -> Table:
     # A cell for each combination, unless that were many more than the rows.
     if cells <= max(rows, 1 << 16):
         counts = np.zeros(cells, np.int64)
-        for piece in _pieces(rows, max(_PIECE, cells)):
+        for piece in pieces(rows, cells):
             counts += np.bincount(_keys(columns, shape, piece), minlength=cells)
         keys = np.flatnonzero(counts)
         counts = counts[keys]
@@ -124,7 +141,9 @@ def _keys(
     return keys
 
 
-def _pieces(rows: int, size: int = _PIECE) -> list[slice]:
+def pieces(rows: int, least: int = 0) -> list[slice]:
+    """Pieces of so many rows, each a cache's worth, but not smaller than `least`."""
+    size = max(_PIECE, least)
     return [slice(start, start + size) for start in range(0, rows, size)]
 
 
@@ -150,7 +169,7 @@ def sums(
     """
     size = len(group.values) + 1
     total, known = np.zeros(size), np.zeros(size)
-    for piece in _pieces(len(values)):
+    for piece in pieces(len(values)):
         of_piece = values.iloc[piece]
         has = counted[piece] & of_piece.notna().to_numpy()
         numbers = of_piece.to_numpy(np.float64, na_value=0)
@@ -167,7 +186,7 @@ def has_one_of(
     is_wanted = np.zeros(max(wanted.max(initial=-1), codes.max(initial=-1)) + 2, bool)
     is_wanted[wanted] = True
     found = np.empty(len(codes), np.bool_)
-    for piece in _pieces(len(codes)):
+    for piece in pieces(len(codes)):
         found[piece] = is_wanted[codes[piece]]
     return found
 
@@ -179,18 +198,23 @@ def ends(
     order = None if (t[1:] >= t[:-1]).all() else np.argsort(t, kind="stable")
     codes = group.codes if order is None else group.codes[order]
     last = _last(codes, len(group.values))
-    first = _last(codes[::-1], len(group.values))
+    first = first_rows(codes, len(group.values))
     has = last >= 0
-    first = np.where(has, len(codes) - 1 - first, -1)
     if order is not None and len(order):
         first, last = np.where(has, order[first], -1), np.where(has, order[last], -1)
     return first, last
 
 
+def first_rows(codes: NDArray[Any], groups: int) -> NDArray[np.intp]:
+    """The first row of each group; -1 for one that has none."""
+    backwards = _last(codes[::-1], groups)
+    return np.where(backwards < 0, -1, len(codes) - 1 - backwards)
+
+
 def _last(codes: NDArray[Any], groups: int) -> NDArray[np.intp]:
     """The last row of each group."""
     last = np.full(groups, -1)
-    for piece in reversed(_pieces(len(codes))):
+    for piece in reversed(pieces(len(codes), groups)):
         here = np.full(groups, -1)
         # Of all that is written to one place, the last stays.
         here[codes[piece]] = np.arange(len(codes[piece])) + piece.start
@@ -204,6 +228,6 @@ def bins(values: NDArray[np.float64], width: float) -> Numbered:
     """Which bin each value lies in; the bins' values say how many widths from 0."""
     first = int(values.min(initial=np.inf) / width) if len(values) else 0
     codes = np.empty(len(values), np.int32)
-    for piece in _pieces(len(values)):
+    for piece in pieces(len(values)):
         codes[piece] = (values[piece] / width).astype(np.int64) - first
     return Numbered(codes, np.arange(codes.max(initial=-1) + 1) + first)

@@ -7,8 +7,10 @@ distinct values (names, addresses) are ever turned into Python objects.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -16,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .counting import first_rows, number_small, pieces
 from .errors import StreamError
 from .names import Names
 from .reasons import copy_reason_of, reason_of
@@ -37,9 +40,13 @@ from .units import printable
 __all__ = ["events_frame"]
 
 Fields = dict[str, npt.NDArray[Any]]
+Records = npt.NDArray[Any]
 
 # Bytes of records that are worth the copy into one piece.
 _BATCH = 1 << 20
+
+# A record, and what is told of the packet's bytes behind it.
+_WITH_BYTES = np.dtype(RECORD.descr + BYTES.descr)
 
 # What is made of several members, or comes from another record or table.
 MADE = (
@@ -73,11 +80,13 @@ def events_frame(
     StreamError
         These are no records.
     """
-    fields = _extract(payloads, _record(hello), hello.get("stride", RECORD.itemsize))
+    record = _WITH_BYTES if hello.get("snaplen") else RECORD
+    stride = hello.get("stride", record.itemsize)
+    batches = list(_batches(payloads, record, stride, hello.get("offset", 0)))
+    _check_kinds(batches)
+    fields = _in_order(_join(batches))
     for number in ("count", "origin"):
         fields[number] -= np.uint64(ready.get("base", 0))
-    _check(fields, {"kind": Kind})
-    fields = _in_order(_join(fields))
     _check(fields, {"path": Path, "scope": Scope, "context": Context})
     if hello.get("follow"):
         _fill_reused(fields)
@@ -88,7 +97,18 @@ def events_frame(
     return _frame(columns, fields, names, ready.get("ts", 0), offset)
 
 
-def _batches(payloads: Sequence[bytes]) -> Iterator[bytes]:
+def _batches(
+    payloads: Sequence[bytes], record: np.dtype[Any], stride: int, offset: int
+) -> Iterator[Records]:
+    """The records as they came, a cache's worth at a time."""
+    if not (offset >= 0 and offset + record.itemsize <= stride):
+        raise StreamError(f"records of {stride} bytes are no records of this ABI")
+    yield np.empty(0, record)  # so that there is one
+    for payload in _joined([_whole(payload, stride) for payload in payloads]):
+        yield np.ndarray(len(payload) // stride, record, payload, offset, stride)
+
+
+def _joined(payloads: Sequence[bytes]) -> Iterator[bytes]:
     # Frames of a quiet trace hold a record or two each: join them. Those of a busy one
     # hold thousands: leave them as they are.
     batch: list[bytes] = []
@@ -99,42 +119,32 @@ def _batches(payloads: Sequence[bytes]) -> Iterator[bytes]:
             batch, size = [], 0
         batch.append(payload)
         size += len(payload)
-    yield b"".join(batch) if len(batch) != 1 else batch[0]
+    if size:
+        yield b"".join(batch) if len(batch) != 1 else batch[0]
 
 
-def _record(hello: dict[str, Any]) -> np.dtype[Any]:
-    """What lies in each stride of bytes: the record, and what is told of its bytes."""
-    stride, at = hello.get("stride", RECORD.itemsize), hello.get("offset", 0)
-    names, offsets, formats = [], [], []
-    for part in (RECORD, BYTES) if hello.get("snaplen") else (RECORD,):
-        for name, (member, offset, *_) in (part.fields or {}).items():
-            names.append(name)
-            formats.append(member)
-            offsets.append(at + offset)
-        at += part.itemsize
-    if not (offsets[0] >= 0 and at <= stride):
-        raise StreamError(f"records of {stride} bytes are no records of this ABI")
-    return np.dtype(
-        {"names": names, "formats": formats, "offsets": offsets, "itemsize": stride}
-    )
-
-
-def _extract(payloads: Sequence[bytes], record: np.dtype[Any], stride: int) -> Fields:
-    """Each member of all records as an array of its own, in the order they came."""
-    payloads = [_whole(payload, stride) for payload in payloads]
-    total = sum(len(payload) // stride for payload in payloads)
-    names = record.names or ()
-    fields: Fields = {name: np.empty(total, record[name]) for name in names}
-    fields["packet"] = np.arange(total, dtype="u4")
-    done = 0
-    for batch in _batches(payloads):
-        count = len(batch) // stride
-        if not count:
+def _extract(
+    batches: Sequence[Records], kinds: Collection[Kind], names: Iterable[str]
+) -> Fields:
+    """Members of all records of some kinds, each as an array, in order of arrival."""
+    wanted = np.zeros(256, bool)
+    wanted[list(kinds)] = True
+    chosen = [wanted[batch["kind"]] for batch in batches]
+    ends = np.cumsum([0, *map(np.count_nonzero, chosen)])
+    record = batches[0].dtype
+    fields: Fields = {name: np.empty(ends[-1], record[name]) for name in names}
+    for batch, rows, start, end in zip(
+        batches, chosen, ends[:-1], ends[1:], strict=True
+    ):
+        if start == end:
             continue
-        records = np.frombuffer(batch, record, count)
-        for name in names:
-            fields[name][done : done + count] = records[name]
-        done += count
+        # Records are copied fastest where numpy does not know what is in them.
+        whole = batch.view(f"V{record.itemsize}")
+        records = batch if end - start == len(batch) else whole[rows].view(record)
+        for name, values in fields.items():
+            values[start:end] = records[name]
+    if "captured" in fields:
+        fields["packet"] = np.flatnonzero(np.concatenate(chosen)).astype("u4")
     return fields
 
 
@@ -144,15 +154,28 @@ def _whole(payload: bytes, stride: int) -> bytes:
     return payload[:-rest] if rest else payload
 
 
+def _check_kinds(batches: Sequence[Records]) -> None:
+    found = np.zeros(256, bool)
+    for batch in batches:
+        found[batch["kind"]] = True
+    found[list(Kind)] = False
+    if found.any():
+        raise StreamError("a record of unknown kind")
+
+
 def _check(fields: Fields, enums: dict[str, type[IntEnum]]) -> None:
     for name, enum in enums.items():
-        known = [0, *enum] if enum in (Path, Context) else list(enum)
-        if not np.isin(fields[name], known).all():
+        known = np.zeros(256, bool)
+        known[[0, *enum] if enum in (Path, Context) else list(enum)] = True
+        if not known[fields[name]].all():
             raise StreamError(f"a record of unknown {name}")
 
 
 # A record of each of these is a row.
 _CALLS = (Kind.CLONE, Kind.FAILED, Kind.COPY, Kind.COPY_FAILED)
+
+# One of each of these says how a clone ended.
+_ENDS = (Kind.CONSUMED, Kind.DROPPED, Kind.FREED)
 
 # What a sighting can say of the clone it is of: the members of each bit.
 _SIGHTED = {
@@ -168,30 +191,31 @@ _SIGHTED = {
 }
 
 
-def _join(fields: Fields) -> Fields:
+def _join(batches: Sequence[Records]) -> Fields:
     """The calls alone, with what later records say of their clones filled in."""
-    kind = fields["kind"]
-    is_call = np.isin(kind, _CALLS)
-    calls = fields
-    if not is_call.all():
-        calls = {name: values[is_call] for name, values in fields.items()}
+    calls = _extract(batches, _CALLS, batches[0].dtype.names or ())
     count = calls["count"].size
     calls["fate"] = np.zeros(count, "u1")
     calls["life"] = np.zeros(count, "f8")
-    if count in (0, len(kind)):
+    if not count:
         return calls
     order = np.argsort(calls["count"], kind="stable")
+    ordered = calls["count"][order]
 
-    def rows(chosen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], Fields]:
-        later = {name: values[chosen] for name, values in fields.items()}
-        place = np.searchsorted(calls["count"], later["count"], sorter=order)
-        at = order[np.minimum(place, count - 1)]
+    def rows(later: Fields) -> tuple[npt.NDArray[np.intp], Fields]:
+        place = np.searchsorted(ordered, later["count"]).clip(max=count - 1)
         # The call's own record may have been lost.
-        found = calls["count"][at] == later["count"]
-        return at[found], {name: values[found] for name, values in later.items()}
+        found = ordered[place] == later["count"]
+        if found.all():
+            return order[place], later
+        kept = {name: values[found] for name, values in later.items()}
+        return order[place[found]], kept
 
-    _fill_sighted(calls, *rows(kind == Kind.SIGHTING))
-    _fill_ends(calls, *rows(kind >= Kind.CONSUMED))
+    sighted = ["count", "present", *itertools.chain.from_iterable(_SIGHTED.values())]
+    sighted += ["captured"] if "captured" in calls else []
+    _fill_sighted(calls, *rows(_extract(batches, [Kind.SIGHTING], sighted)))
+    ended = ("count", "present", "ts", "kind", "drop_reason")
+    _fill_ends(calls, *rows(_extract(batches, _ENDS, ended)))
     return calls
 
 
@@ -263,7 +287,7 @@ def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
     # One more, of which nothing is known, for events without a socket that was told.
     known = np.concatenate([sockets, np.zeros(1, SOCKET)])
     has_sk = (fields["present"] & Has.SK) != 0
-    mine = known[np.where(has_sk, place[codes[count:]], count)]
+    mine = np.where(has_sk, place[codes[count:]], count)
     for name, member in (
         ("owner_pid", "pid"),
         ("owner_comm", "comm"),
@@ -271,7 +295,7 @@ def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
         ("sk_cookie", "cookie"),
         ("cgroup", "cgroup"),
     ):
-        fields[name] = np.ascontiguousarray(mine[member])
+        fields[name] = np.ascontiguousarray(known[member])[mine]
 
 
 def _in_order(fields: Fields) -> Fields:
@@ -279,7 +303,12 @@ def _in_order(fields: Fields) -> Fields:
     if (ts[1:] >= ts[:-1]).all():
         return fields
     order = np.argsort(ts, kind="stable")
-    return {name: values[order] for name, values in fields.items()}
+    # CPUs overtake each other now and then: most records are where they belong.
+    moved = np.flatnonzero(order != np.arange(len(order)))
+    place = order[moved]
+    for values in fields.values():
+        values[moved] = values[place]
+    return fields
 
 
 def _frame(
@@ -290,8 +319,11 @@ def _frame(
         "time": (fields["ts"].astype("i8") + offset).view("M8[ns]"),
         "t": (fields["ts"].astype("i8") - began) / 1e9,
     }
+    absences: dict[Has | str | None, npt.NDArray[np.bool_] | None] = {}
     for column in columns[len(values) :]:
-        absent = _absent(column, fields)
+        if column.has not in absences:
+            absences[column.has] = _absent(column, fields)
+        absent = absences[column.has]
         if column.dtype == "category":
             values[column.name] = made.categories(column, absent)
             continue
@@ -301,7 +333,8 @@ def _frame(
         else:
             is_float = column.dtype == "Float64"
             nullable = pd.arrays.FloatingArray if is_float else pd.arrays.IntegerArray
-            values[column.name] = nullable(of_column, absent)
+            # A mask of its own: pandas writes into it.
+            values[column.name] = nullable(of_column, absent.copy())
     return pd.DataFrame(values, copy=False)
 
 
@@ -352,6 +385,10 @@ class _Maker:
             "path": lambda number: Path(number).name.lower() if number else "",
         }
 
+    @functools.cached_property
+    def _callers(self) -> npt.NDArray[Any]:
+        return _codes(self._fields["caller"])
+
     def categories(
         self, column: Column, absent: npt.NDArray[np.bool_] | None
     ) -> pd.Categorical:
@@ -366,16 +403,14 @@ class _Maker:
             codes, firsts = _factorize_bytes(self._fields[field])
             texts = [text(self._fields[field][i].tobytes()) for i in firsts]
         else:
-            codes, uniques = pd.factorize(self._fields[field])
+            codes, uniques = _factorize(self._fields[field])
             texts = [text(int(value)) for value in uniques]
-        if absent is not None:
-            codes = np.where(absent, -1, codes)
-        return _categorical(codes, texts, _FIXED.get(column.name))
+        return _categorical(codes, absent, texts, _FIXED.get(column.name))
 
     def _by_caller(self, name: str) -> tuple[npt.NDArray[Any], list[str]]:
         field, text = self._text_by_caller[name]
         values, caller = self._fields[field], self._fields["caller"]
-        codes = _codes_of_pairs(_codes(caller), _codes(values))
+        codes = _codes_of_pairs(self._callers, values)
         firsts = _firsts(codes)
         texts = [text(int(values[i]), int(caller[i])) for i in firsts]
         return np.where(np.array(texts, bool)[codes], codes, -1), texts
@@ -389,13 +424,23 @@ class _Maker:
         )
 
 
+def _factorize(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    return number_small(values) if values.itemsize <= 2 else pd.factorize(values)
+
+
 def _categorical(
-    codes: npt.NDArray[Any], texts: Sequence[str | None], fixed: Sequence[str] | None
+    codes: npt.NDArray[Any],
+    absent: npt.NDArray[np.bool_] | None,
+    texts: Sequence[str | None],
+    fixed: Sequence[str] | None,
 ) -> pd.Categorical:
     # Different values can have one text (two addresses in one function), and values
     # that are absent everywhere have none: number the texts that are used.
     used = np.zeros(len(texts) + 1, bool)
-    used[codes] = True  # what is absent, -1, is the last
+    for piece in pieces(len(codes)):
+        if absent is not None:
+            codes[piece][absent[piece]] = -1
+        used[codes[piece]] = True  # what is absent, -1, is the last
     wanted: list[str] = list(fixed or []) or list(
         dict.fromkeys(
             t for t, u in zip(texts, used[:-1], strict=True) if u and t is not None
@@ -406,8 +451,11 @@ def _categorical(
         [number.get(text, -1) for text in texts] + [-1],
         dtype=np.min_scalar_type(-len(wanted) - 1),
     )
+    numbers = np.empty(len(codes), table.dtype)
+    for piece in pieces(len(codes)):
+        numbers[piece] = table[codes[piece]]
     return pd.Categorical.from_codes(
-        table[codes], categories=pd.Index(wanted, dtype="str")
+        numbers, categories=pd.Index(wanted, dtype="str"), validate=False
     )
 
 
@@ -447,8 +495,7 @@ def _codes_of_pairs(
 
 
 def _firsts(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    highest = np.maximum.accumulate(codes)
-    return np.searchsorted(highest, np.arange(highest[-1] + 1 if len(codes) else 0))
+    return first_rows(codes, codes.max(initial=-1) + 1)
 
 
 # ------------------------------------------------------------------ values to text
