@@ -278,7 +278,8 @@ def _reason_rows(df: pd.DataFrame) -> list[tuple[str, str, str]]:
     """How many clones, the reason, and its sentence: for the first reasons."""
     if df.empty or "reason" not in df:
         return []
-    table = analysis.reasons(df)
+    # What is not shown need not be added up.
+    table = analysis.reasons(df[[*analysis.NEEDS, "reason"]])
     shown = table.head(_MAX_REASONS)
     rows = [
         (f"{clones:,}", printable(reason), printable(why))

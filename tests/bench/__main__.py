@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import capture, cell, cost
+from tests.bench import capture, cell, cost, panel
 from tests.bench.measures import Line, machine, table
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -29,7 +29,8 @@ def main() -> int:
     os.environ.pop("SKBNB_AGENT", None)
     began = time.monotonic()
     print(machine(), flush=True)
-    found = [*measure_capture(quick), *measure_cell(quick), *measure_cost(quick)]
+    measures = (measure_capture, measure_cell, measure_cost, measure_panel)
+    found = [line for measure in measures for line in measure(quick)]
     missed = [line.what for line in found if line.met is False]
     print(f"\n{time.monotonic() - began:.0f} s; goals missed: {len(missed)}")
     OUTPUT.parent.mkdir(exist_ok=True)
@@ -69,6 +70,14 @@ def measure_cost(quick: bool) -> list[Line]:
     for table_ in tables:
         show(*table_)
     return [line for table_ in tables for line in table_.lines]
+
+
+def measure_panel(quick: bool) -> list[Line]:
+    """Measure and print how long a large trace takes to be looked through."""
+    rows = panel.QUICK if quick else panel.FULL
+    lines = panel.run(3, judged=not quick)
+    show(f"A trace of {rows:,} events, looked through (3 rounds, in turn)", lines, ())
+    return lines
 
 
 def show(title: str, lines: Sequence[Line], notes: Sequence[str]) -> None:

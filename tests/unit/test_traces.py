@@ -422,6 +422,19 @@ def test_at_most_160_bytes_a_row() -> None:
     assert columns / count <= 160
 
 
+def test_what_is_done_to_a_frame_stays_in_it() -> None:
+    trace = Trace(frames(record(), record(ts=3_000)), selection=ALL)
+    before = trace.select("all").copy()
+    mine = trace.select("all")
+    mine.loc[0, "len"] = pd.NA
+    mine.loc[0, "comm"] = pd.NA
+    mine["pid"] += 1
+    mine.attrs["skbnb"]["probe"] = "mine"
+    for frame in (trace.events, trace.select("all")):
+        pd.testing.assert_frame_equal(frame, before)
+        assert frame.attrs["skbnb"]["probe"] == "tracepoint"
+
+
 def test_save_and_load(tmp_path: Path) -> None:
     path = tmp_path / "trace.skbt"
     trace = Trace(frames(record(), record(ts=3_000, scope=1)))
