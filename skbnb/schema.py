@@ -398,7 +398,10 @@ COLUMNS: tuple[Column, ...] = (
         "stacks",
     ),
 )
-"""Every column, in order. At most 170 bytes a row together."""
+"""Every column, in order. At most 170 bytes a row together.
+
+That is what the dtypes ask for: what can be absent has a byte more for each row.
+"""
 
 
 def markdown_table() -> str:

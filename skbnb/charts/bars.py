@@ -53,6 +53,7 @@ def processes(df: pd.DataFrame) -> Chart:
 
 def reasons(df: pd.DataFrame) -> Chart:
     """Chart the clones that were made for each reason, as bars."""
+    df = with_numbers(df, "pid")
     table = analysis.reasons(df).head(_MAX_ROWS).to_dict("records")
     names = [printable(tally["reason"], 60) for tally in table]
     series = tuple(

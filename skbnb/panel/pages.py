@@ -11,6 +11,7 @@ import ipywidgets
 import numpy as np
 
 from .. import analysis, charts
+from ..counting import with_numbers
 from ..errors import OptionError
 from ..units import counted, printable
 from ..views import FigureView
@@ -74,9 +75,11 @@ class Figures:
 
     def draw(self, df: pd.DataFrame, mask: NDArray[np.bool_] | None) -> None:
         """Draw each figure that the trace has something for."""
-        for (make, columns), output in zip(self._figures, self._outputs, strict=True):
-            if columns[-1] in df:
-                show(output, FigureView(make(chosen(df, mask, columns))))
+        columns = dict.fromkeys(name for _, names in self._figures for name in names)
+        rows = with_numbers(chosen(df, mask, columns), "pid")
+        for (make, names), output in zip(self._figures, self._outputs, strict=True):
+            if names[-1] in df:
+                show(output, FigureView(make(rows)))
 
 
 class Packets:
