@@ -15,10 +15,10 @@ __all__ = ["Order"]
 
 
 class Order:
-    """Rows in the order of what a column has.
+    """Rows in the order of what a column has, as pandas sorts them.
 
-    Those that are alike stay as they are, and absent values come last; downwards all of
-    it is the other way round.
+    Those that are alike stay as they are, and absent values come last, in either
+    direction.
 
     Parameters
     ----------
@@ -27,19 +27,21 @@ class Order:
     column
         Of all rows of the frame; None: the rows are in order.
     down
-        The largest first.
+        The largest first; not where there is no column.
     """
 
     def __init__(
         self, rows: NDArray[np.intp], column: pd.Series[Any] | None, *, down: bool
     ) -> None:
         self._rows = rows
-        self._down = down
         self._keys: NDArray[Any] | None = None
         self._absent = np.empty(0, np.intp)
         self._known = np.empty(0, np.intp)
         if column is not None:
             self._keys, is_absent = _keys(column, rows)
+            if down:
+                is_float = self._keys.dtype.kind == "f"
+                self._keys = -self._keys if is_float else ~self._keys
             if is_absent.any():
                 self._absent, self._known = map(np.flatnonzero, (is_absent, ~is_absent))
                 self._keys = self._keys[self._known]
@@ -49,14 +51,10 @@ class Order:
 
     def rows(self, first: int, last: int) -> NDArray[np.intp]:
         """The rows from one place in the order to before another."""
-        last = min(last, len(self))
-        if self._down:
-            first, last = len(self) - last, len(self) - first
-        places = self._places(first, last)
-        return self._rows[places[::-1] if self._down else places]
+        return self._rows[self._places(first, min(last, len(self)))]
 
     def _places(self, first: int, last: int) -> NDArray[np.intp]:
-        """The same upwards, as places among the rows."""
+        """The same as places among the rows."""
         if self._keys is None or first >= last:
             return np.arange(first, last)
         known = len(self._keys)
@@ -79,6 +77,8 @@ def _keys(
         rank = np.empty(len(names) + 1, np.min_scalar_type(len(names)))
         rank[names.argsort()] = np.arange(len(names))
         return rank[values.cat.codes.to_numpy()], absent
+    if values.dtype.kind == "M":
+        return values.to_numpy().view("i8"), absent
     return values.to_numpy(values.dtype.type, na_value=0), absent
 
 

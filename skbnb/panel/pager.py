@@ -82,9 +82,10 @@ class Pager:
 
     def _sorted(self, _: object = None) -> None:
         """Put the rows in order; those that are alike stay in the order of time."""
-        name, self._page = self._sort.value, 0
-        column = None if name in (None, "t", "time") else self._df[name]
-        self._order = Order(self._chosen, column, down=self._down.value)
+        name, down, self._page = self._sort.value, self._down.value, 0
+        is_sorted = name is None or (name in ("t", "time") and not down)
+        column = None if is_sorted else self._df[name]
+        self._order = Order(self._chosen, column, down=down)
         self._show()
 
     def _turn(self, step: float) -> None:
