@@ -29,6 +29,7 @@ test command ping                      iputils-ping   iputils        iputils    
 test command tcpdump                   tcpdump        tcpdump        tcpdump           a packet tap, whose clones are counted
 test command iptables                  iptables       iptables-nft      iptables          drops packets, whose clones are counted
 test command bpftrace                  bpftrace       bpftrace          bpftrace          counts clones in a way that is not ours
+test command chromium                  chromium       chromium       chromium          the browser that the panel is used in
 test command shellcheck                shellcheck     ShellCheck     shellcheck        checks the shell scripts
 test command qemu-system-x86_64        qemu-system-x86 qemu-system-x86-core qemu-system-x86 runs the tests under other kernels
 test command depmod                    kmod           kmod           kmod              finds the modules that those kernels need
