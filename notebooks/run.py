@@ -284,14 +284,17 @@ def with_figures(notebook: NotebookNode) -> NotebookNode:
     """
     from plotly.io import to_html
 
+    from skbnb.figures import named
+
     notebook = copy.deepcopy(notebook)
     script_needed = True
     for data in displayed(notebook):
         if FIGURE not in data:
             continue
         figure = data.pop(FIGURE)
+        layout = figure.get("layout", {})
         drawn = to_html(
-            {"data": figure["data"], "layout": figure.get("layout", {})},
+            {"data": figure["data"], "layout": layout},
             config={
                 **figure.get("config", {}),
                 "responsive": True,
@@ -302,6 +305,8 @@ def with_figures(notebook: NotebookNode) -> NotebookNode:
             default_height="450px",
             validate=False,
         )
+        words = layout.get("meta", {}).get("words")
+        drawn = named(words, drawn) if words else drawn
         data["text/html"] = data.get("text/html", "") + drawn
         script_needed = False
     return notebook

@@ -8,6 +8,7 @@ plain lists: some viewers cannot read plotly's packed arrays.
 
 from __future__ import annotations
 
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import plotly.graph_objects as go
@@ -17,10 +18,16 @@ from . import charts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CONFIG", "TEMPLATE", "draw", "to_page"]
+__all__ = ["CONFIG", "TEMPLATE", "draw", "named", "to_page"]
 
-# Plotly's toolbar would offer to upload the data.
-CONFIG = {"showSendToCloud": False, "displaylogo": False, "responsive": True}
+# Plotly's toolbar would offer to upload the data. JupyterLab has its own way to fit
+# figures to the page: a responsive one can end up without any height there.
+CONFIG = {
+    "showSendToCloud": False,
+    "displaylogo": False,
+    # To select marks does nothing here; to drag chooses a range.
+    "modeBarButtonsToRemove": ["select2d", "lasso2d"],
+}
 
 # Seen alike on white and on black: the page behind the figure is not ours.
 _TEXT = "#7A7A7A"
@@ -82,6 +89,9 @@ def draw(chart: charts.Figure) -> go.Figure:
             "text": _escape(chart.title),
             "subtitle": {"text": _escape(chart.subtitle)},
         },
+        # For whoever names the figure to those who do not see it, or listens to what is
+        # chosen in it. Plotly itself shows nothing of this.
+        meta={**(figure.layout.meta or {}), "words": charts.described(chart)},
     )
     if not figure.data:
         figure.add_annotation(
@@ -99,9 +109,21 @@ def draw(chart: charts.Figure) -> go.Figure:
 def to_page(made: Sequence[charts.Figure]) -> str:
     """Figures as HTML with scripts in it, and none to fetch."""
     return "\n".join(
-        draw(chart).to_html(full_html=False, include_plotlyjs=not number, config=CONFIG)
+        named(
+            charts.described(chart),
+            draw(chart).to_html(
+                full_html=False,
+                include_plotlyjs=not number,
+                config={**CONFIG, "responsive": True},
+            ),
+        )
         for number, chart in enumerate(made)
     )
+
+
+def named(words: str, drawn: str) -> str:
+    """HTML of a figure with a name for those who do not see it."""
+    return f'<div role="figure" aria-label="{escape(words)}">{drawn}</div>'
 
 
 def _chart(chart: charts.Chart) -> go.Figure:
@@ -115,7 +137,6 @@ def _chart(chart: charts.Chart) -> go.Figure:
             "yaxis": {**_axis(chart.y), "fixedrange": bool(chart.y.rows)},
             "height": _height(chart),
             "showlegend": chart.legend and bool(chart.series),
-            # For whoever listens to what is chosen in the figure.
             "meta": {"form": chart.form, "scale": chart.x.scale, "keys": chart.keys},
         },
     )

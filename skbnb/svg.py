@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
-from .charts import Flow, Icicle
+from .charts import Flow, Icicle, described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -81,13 +81,14 @@ def _icicle(icicle: Icicle) -> str:
 
 def _image(chart: Figure, height: float, drawn: Iterable[str]) -> str:
     title, subtitle = escape(chart.title), escape(chart.subtitle)
+    words = escape(described(chart))
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
             f'width="{_WIDTH}" height="{height}" role="img" fill="{_TEXT}" '
             'font-family="system-ui, sans-serif" font-size="12">',
             f"<title>{title}</title>",
-            f"<desc>{subtitle}</desc>",
+            f"<desc>{words}</desc>",
             f'<text x="8" y="20" font-size="15" font-weight="600">{title}</text>',
             f'<text x="8" y="38">{subtitle}</text>',
             *drawn,

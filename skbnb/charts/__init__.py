@@ -10,6 +10,7 @@ from .lives import family
 from .model import Axis, Band, Box, Chart, Figure, Flow, Icicle, Node, Series
 from .stacks import stacks
 from .times import timeline
+from .words import described
 
 __all__ = [
     "Axis",
@@ -22,6 +23,7 @@ __all__ = [
     "Node",
     "Series",
     "changes",
+    "described",
     "family",
     "flow",
     "processes",

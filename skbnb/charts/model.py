@@ -44,7 +44,8 @@ class Axis:
 
     def number(self, value: float) -> str:
         """The number at a bar's end."""
-        return f"{value:+,}" if self.signed and value else f"{value:,}"
+        sign = "+" if self.signed and value else ""
+        return f"{value:{sign},.{'0f' if self.whole else '10g'}}"
 
 
 @dataclass(frozen=True, slots=True)

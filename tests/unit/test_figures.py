@@ -276,7 +276,7 @@ def test_svg_is_well_formed_and_described(make: Make, name: str) -> None:
     assert root.attrib["width"] == "700"
     space = "{http://www.w3.org/2000/svg}"
     assert root.findtext(f"{space}title") == chart.title
-    assert root.findtext(f"{space}desc") == chart.subtitle
+    assert root.findtext(f"{space}desc") == charts.described(chart)
     assert chart.x.title in [text.text for text in root.iter(f"{space}text")]
     assert {element.tag.removeprefix(space) for element in root.iter()} <= {
         *("svg", "title", "desc", "text", "path", "g")

@@ -289,7 +289,7 @@ def test_a_figure_is_one_bundle(chart: Any) -> None:
     assert figure["config"] == {
         "showSendToCloud": False,
         "displaylogo": False,
-        "responsive": True,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d"],
     }
     assert {trace["name"] for trace in figure["data"][:2]} == {
         *("tcp-transmit", "raw-socket")
