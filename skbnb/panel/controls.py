@@ -52,7 +52,8 @@ class Controls:
     ) -> None:
         self._changed = changed
         self._quiet = False
-        last = float(df["t"].max()) if len(df) else 0.0
+        # The first may come before the moment from which time counts.
+        last = max(float(df["t"].max()), 0.0) if len(df) else 0.0
         self._last = last
         self._scope = _choice("scope", [(name, name) for name in SCOPES])
         self._scope.value = scope or "all"
@@ -68,13 +69,13 @@ class Controls:
             readout_format=".4g",
             continuous_update=False,
             disabled=not last,
-            layout=ipywidgets.Layout(width="auto", min_width="260px", flex="2 1 300px"),
+            layout=ipywidgets.Layout(width="auto", min_width="300px", flex="2 1 340px"),
         )
         self._text = ipywidgets.Text(
             description="text",
             placeholder="name, address, port …",
             continuous_update=False,
-            layout=_wide(),
+            layout=ipywidgets.Layout(width="auto", min_width="240px", flex="1 1 240px"),
         )
         self._reset = ipywidgets.Button(
             description="Show all", tooltip="Take every filter but the scope away"

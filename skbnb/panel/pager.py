@@ -11,6 +11,7 @@ import ipywidgets
 import numpy as np
 import pandas as pd
 
+from ..schema import COLUMNS
 from ..units import counted, printable
 from ..views import STYLE
 from .order import Order
@@ -32,6 +33,14 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
     "life": "{:.6g}".format,
     **dict.fromkeys(("parent", "clone", "sk"), "{:#x}".format),
 }
+_TEXTS = {column.name: column.text for column in COLUMNS}
+_STYLE = """
+.skbnb-events { white-space: nowrap; max-height: 520px; overflow: auto; }
+.skbnb-events thead th {
+  position: sticky; top: 0; background: var(--jp-layout-color0, Canvas); cursor: help;
+}
+.skbnb-events th:first-child:not(.words) { text-align: right; }
+"""
 _WORDS = {"comm", "context", "kind", "reason", "detail", "owner_comm", "dev", "fate"}
 
 
@@ -62,7 +71,7 @@ class Pager:
 
     def _button(self, text: str, tooltip: str, step: float) -> ipywidgets.Button:
         button = ipywidgets.Button(
-            description=text, tooltip=tooltip, layout=ipywidgets.Layout(width="44px")
+            description=text, tooltip=tooltip, layout=ipywidgets.Layout(width="64px")
         )
         button.on_click(lambda _: self._turn(step))
         return button
@@ -109,16 +118,20 @@ class Pager:
 
 
 _TURNS = (
-    ("|<", "First page", -np.inf),
-    ("<", "Page before", -1),
-    (">", "Next page", 1),
-    (">|", "Last page", np.inf),
+    ("first", "First page", -np.inf),
+    ("back", "Page before", -1),
+    ("next", "Next page", 1),
+    ("last", "Last page", np.inf),
 )
 
 
 def _html(df: pd.DataFrame) -> str:
     names = list(df.columns)
-    head = "".join(f'<th scope="col"{_class(name)}>{name}</th>' for name in names)
+    head = "".join(
+        f'<th scope="col"{_class(name)} title="{escape(_TEXTS.get(name, name))}">'
+        f"{escape(name)}</th>"
+        for name in names
+    )
     columns = [_cells(df[name]) for name in names]
     body = "".join(
         "<tr>"
@@ -130,8 +143,11 @@ def _html(df: pd.DataFrame) -> str:
         for cells in zip(*columns, strict=True)
     )
     return (
-        f'<div class="skbnb" style="white-space: nowrap"><style>{STYLE}</style>'
-        f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
+        f"<style>{STYLE}{_STYLE}</style>"
+        # Reached by the keyboard, whose arrows then scroll it.
+        '<div class="skbnb skbnb-events" tabindex="0" role="region" '
+        f'aria-label="events"><table><thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 

@@ -235,6 +235,16 @@ def test_an_empty_trace_and_an_empty_choice(open_widgets: set[str]) -> None:
         assert look_at(panel, "Events")._where.value == "no events"
 
 
+def test_an_event_from_before_the_beginning(open_widgets: set[str]) -> None:
+    # Between the moment when the probes are attached and that from which time counts.
+    df = example_with_devices(1).assign(t=-1e-4)
+    panel = panel_of(df)
+    assert panel.filter == Filter()
+    assert len(panel.events) == 1
+    for title in titles(panel):
+        look_at(panel, title)
+
+
 def test_rows_are_kept(open_widgets: set[str]) -> None:
     kept: list[pd.DataFrame] = []
 
