@@ -26,6 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Panel"]
 
+# The readout of a slider is made for shorter numbers. What plotly writes beside its
+# marks is grey, to be read on any page: here the page says which colour is read best.
+_STYLE = """
+.skbnb-panel .widget-readout { min-width: 130px; }
+.skbnb-panel .js-plotly-plot :is(.infolayer, .xtick, .ytick, .cbaxis) text,
+.skbnb-panel .js-plotly-plot :is(.textpoint text, text.node-label) {
+  fill: var(--jp-ui-font-color1, #7a7a7a) !important;
+}
+.skbnb-panel .js-plotly-plot text.node-label {
+  text-shadow: none !important;
+}
+"""
+
 
 class Panel:
     """Widgets to look through a trace with.
@@ -122,7 +135,8 @@ class Panel:
         total = len(self._df)
         number = total if self._mask is None else int(self._mask.sum())
         self._said.value = (
-            f"<p><b>{number:,}</b> of {total:,} events · {self._receipt}</p>"
+            f"<style>{_STYLE}</style><p><b>{number:,}</b> of {total:,} events · "
+            f"{self._receipt}</p>"
         )
         lines = ["import skbnb"] if self._name.startswith("skbnb.") else []
         lines.append(self.expression)
