@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHECKOUT = Path(__file__).parents[2]
 SCREENS = CHECKOUT / "build" / "screens"
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium")
 
 # No request of its own, and nothing that a machine without a screen lacks.
 ARGUMENTS = (
@@ -69,6 +70,7 @@ class Lab:
                 *("--ServerApp.ip=127.0.0.1", "--IdentityProvider.token="),
                 f"--ServerApp.root_dir={self.notebooks}",
                 "--LabApp.expose_app_in_browser=True",
+                "--JupyterNotebookApp.expose_app_in_browser=True",
                 "--LabApp.extension_manager=readonly",
                 f"--LabApp.app_settings_dir={overrides.parent}",
                 "--KernelManager.transport=ipc",
@@ -126,7 +128,7 @@ class Notebook:
     page
         The browser's.
     errors
-        What the page's console complained of, and requests to other hosts.
+        What the page's console complained of, requests to other hosts, and dialogs.
     """
 
     def __init__(self, browser: Browser, lab: Lab, name: str) -> None:
@@ -139,6 +141,7 @@ class Notebook:
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self._request)
+        self.page.on("dialog", self._dialog)
 
     def _console(self, message: Any) -> None:
         if message.type == "error" and not any(
@@ -151,6 +154,10 @@ class Notebook:
         if not request.url.startswith(ours):
             self.errors.append(f"request: {request.url}")
 
+    def _dialog(self, dialog: Any) -> None:
+        self.errors.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
     def write(self, *cells: str) -> None:
         """Write these cells into the notebook's file."""
         made = nbformat.v4.new_notebook(
@@ -159,9 +166,9 @@ class Notebook:
         )
         nbformat.write(made, self._lab.notebooks / self.name)
 
-    def open(self) -> None:
-        """Open it in JupyterLab, and wait for its kernel."""
-        self.page.goto(self._lab.url(f"lab/tree/{self.name}?reset"))
+    def open(self, where: str = "lab/tree") -> None:
+        """Open it in JupyterLab, or elsewhere, and wait for its kernel."""
+        self.page.goto(self._lab.url(f"{where}/{self.name}?reset"))
         self.page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.content")
         self.page.wait_for_function(
             "jupyterapp.shell.currentWidget.sessionContext?.session?.kernel?.status"
@@ -173,6 +180,16 @@ class Notebook:
         self.page.evaluate(
             "async () => { await jupyterapp.commands.execute("
             "'notebook:run-all-cells'); }"
+        )
+
+    def run_cell(self, number: int) -> None:
+        """Run one cell, and wait until it has run."""
+        self.page.evaluate(
+            """async (number) => {
+                jupyterapp.shell.currentWidget.content.activeCellIndex = number;
+                await jupyterapp.commands.execute("notebook:run-cell");
+            }""",
+            number,
         )
 
     def start_all(self) -> None:
@@ -230,8 +247,12 @@ class Notebook:
 
     def screenshot(self, name: str) -> None:
         """Keep what a person sees of the panel."""
+        self.screenshot_of(self.panel, name)
+
+    def screenshot_of(self, what: Any, name: str) -> None:
+        """Keep what a person sees of something."""
         SCREENS.mkdir(parents=True, exist_ok=True)
-        self.panel.screenshot(path=SCREENS / f"{name}.png")
+        what.screenshot(path=SCREENS / f"{name}.png")
 
     def close(self) -> None:
         """Shut the kernel down, and close the page."""

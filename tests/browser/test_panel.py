@@ -4,63 +4,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Notebook
-
-BEGIN = """
-import threading, http.server, functools, tempfile, pathlib
-folder = tempfile.mkdtemp()
-pathlib.Path(folder, "page").write_bytes(b"x" * 10_000)
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_): pass
-server = http.server.ThreadingHTTPServer(
-    ("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-threading.Thread(target=server.serve_forever, daemon=True).start()
-url = f"http://127.0.0.1:{server.server_address[1]}/page"
-%load_ext skbnb
-"""
-TRACE = """%%skbclone --panel --scope all --comm curl --stacks --follow
-import subprocess, time
-for _ in range(3):
-    subprocess.run(["curl", "-s", "-o", "/dev/null", url])
-    time.sleep(0.2)
-"""
-
-
-def opened(notebook: Notebook, *cells: str) -> None:
-    notebook.write(BEGIN, *cells)
-    notebook.open()
-    notebook.run_all()
-    expect(notebook.panel).to_be_visible()
-
-
-def counts(notebook: Notebook) -> tuple[int, int]:
-    """How many events the panel says that it shows, and of how many."""
-    said = notebook.panel.locator("p").first.inner_text()
-    shown, of = re.match(r"([\d,]+) of ([\d,]+) events", said).groups()  # type: ignore[union-attr]
-    return int(shown.replace(",", "")), int(of.replace(",", ""))
-
-
-def shown(notebook: Notebook) -> int:
-    return counts(notebook)[0]
-
-
-def in_python(notebook: Notebook) -> int:
-    """How many rows the expression has that the panel shows."""
-    first, expression = notebook.panel.locator("code").all_inner_texts()
-    return int(notebook.run(f"{first}\nprint(len({expression}))"))
-
-
-def says(notebook: Notebook, condition: str) -> None:
-    """Wait until the panel's expression has a condition."""
-    expect(notebook.panel.locator("code").last).to_contain_text(condition)
-
-
-def figure(notebook: Notebook) -> Any:
-    return notebook.panel.locator(".js-plotly-plot:visible").first
+from tests.browser.steps import (
+    BEGIN,
+    TRACE,
+    counts,
+    figure,
+    in_python,
+    opened,
+    says,
+    shown,
+)
 
 
 def test_every_page_and_every_filter(notebook: Notebook) -> None:
@@ -140,28 +97,28 @@ def test_rows_that_are_kept_are_a_dataframe(notebook: Notebook) -> None:
     assert int(notebook.run("print(len(chosen))")) == shown(notebook)
 
 
-def test_live_counts_and_then_becomes_the_panel(notebook: Notebook) -> None:
-    live = TRACE.replace("--panel", "--live").replace("range(3)", "range(20)")
+def started_live(notebook: Notebook, rounds: int) -> None:
+    """Start a cell with --live, and see its line change."""
+    live = TRACE.replace("--panel", "--live").replace("range(3)", f"range({rounds})")
     notebook.write(BEGIN, live)
     notebook.open()
     notebook.start_all()
     line = notebook.outputs.get_by_text(re.compile(r"clones.* · 0 lost")).first
     expect(line).to_be_visible()
-    first = line.inner_text()
-    notebook.page.wait_for_timeout(1500)
-    assert line.inner_text() != first
+    expect(line).not_to_have_text(line.inner_text())
+
+
+def test_live_counts_and_then_becomes_the_panel(notebook: Notebook) -> None:
+    started_live(notebook, rounds=20)
     expect(notebook.panel).to_be_visible()
     assert shown(notebook) > 0
 
 
 def test_interrupted_a_live_cell_keeps_all(notebook: Notebook) -> None:
-    live = TRACE.replace("--panel", "--live").replace("range(3)", "range(1000)")
-    notebook.write(BEGIN, live)
-    notebook.open()
-    notebook.start_all()
-    line = notebook.outputs.get_by_text(re.compile(r"clones.* · 0 lost")).first
-    expect(line).to_be_visible()
-    notebook.page.wait_for_timeout(1500)
+    started_live(notebook, rounds=1000)
+    clones = notebook.outputs.get_by_text(re.compile(r"· [1-9]\d+ clones ·")).first
+    expect(clones).to_be_visible()
+    notebook.screenshot_of(notebook.outputs.last, "live")
     notebook.interrupt()
     expect(notebook.panel).to_be_visible()
     expect(notebook.outputs.get_by_text("KeyboardInterrupt").first).to_be_visible()
