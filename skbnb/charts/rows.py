@@ -92,7 +92,7 @@ def tally_text(tally: dict[Hashable, Any]) -> str:
 
 def time_unit(df: pd.DataFrame) -> tuple[float, str]:
     """How many of which unit a second has, so that an axis has short numbers."""
-    last = df["t"].max() if len(df) else 1.0
+    last = max(df["t"].max(), 0.0) if len(df) else 1.0
     return next(
         (scale, unit)
         for least, scale, unit in ((1, 1.0, "s"), (1e-3, 1e3, "ms"), (0, 1e6, "µs"))
@@ -109,6 +109,6 @@ def time_axis(
         return Axis(title, 0.0, 1.0, scale=scale)
     low, high = float(x.min()) - margin, float(x.max()) + margin
     # From the beginning, unless most of the axis would be empty.
-    low = 0.0 if low < high / 2 or low == high else low
+    low = min(low, 0.0) if low < high / 2 or low == high else low
     space = (high - low or 1.0) * 0.02
     return Axis(title, low - space, high + space, scale=scale)

@@ -139,15 +139,17 @@ class Notebook:
         self._context.set_default_timeout(SECONDS)
         self.page: Page = self._context.new_page()
         self.page.on("console", self._console)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("pageerror", lambda error: self._complaint(str(error)))
         self.page.on("request", self._request)
         self.page.on("dialog", self._dialog)
 
     def _console(self, message: Any) -> None:
-        if message.type == "error" and not any(
-            known in message.text for known in _KNOWN
-        ):
-            self.errors.append(message.text)
+        if message.type == "error":
+            self._complaint(message.text)
+
+    def _complaint(self, text: str) -> None:
+        if not any(known in text for known in _KNOWN):
+            self.errors.append(text)
 
     def _request(self, request: Any) -> None:
         ours = (self._lab.url(), "data:", "blob:", f"ws://127.0.0.1:{self._lab.port}/")
@@ -263,10 +265,11 @@ class Notebook:
         self._context.close()
 
 
-# JupyterLab's own, which are there without us, too.
+# JupyterLab's and Notebook's own, which are there without us, too.
 _KNOWN = (
     "favicon",
     "Failed to load resource: the server responded with a status of 404",
+    "Cannot read properties of undefined (reading 'schema')",
 )
 
 

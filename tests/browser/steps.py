@@ -14,6 +14,7 @@ from tests.browser.conftest import Notebook
 __all__ = [
     "BEGIN",
     "TRACE",
+    "click_a_bar",
     "counts",
     "figure",
     "in_python",
@@ -78,6 +79,16 @@ def says(notebook: Notebook, condition: str) -> None:
 def figure(notebook: Notebook) -> Any:
     """The first figure that is seen in the panel."""
     return notebook.panel.locator(".js-plotly-plot:visible").first
+
+
+def click_a_bar(notebook: Notebook) -> None:
+    """Click on the first bar of the first figure that is seen."""
+    bar = figure(notebook).locator(".barlayer .point path").first
+    # Not on one that is about to be drawn anew.
+    drawn = re.compile(rf": {shown(notebook):,} clone")
+    expect(figure(notebook)).to_have_attribute("aria-label", drawn)
+    box = bar.bounding_box()
+    notebook.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 
 
 def table(notebook: Notebook) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from tests.browser.conftest import Notebook
 from tests.browser.steps import (
     BEGIN,
     TRACE,
+    click_a_bar,
     counts,
     figure,
     in_python,
@@ -64,9 +65,7 @@ def test_a_click_on_a_bar_chooses_its_process(notebook: Notebook) -> None:
     notebook.choose("scope", "all")
     expect(figure(notebook)).to_be_visible()
     everything = shown(notebook)
-    bar = figure(notebook).locator(".barlayer .point path").first.bounding_box()
-    assert bar
-    notebook.page.mouse.click(bar["x"] + bar["width"] / 2, bar["y"] + bar["height"] / 2)
+    click_a_bar(notebook)
     says(notebook, "['pid'].eq(")
     assert shown(notebook) == in_python(notebook) < everything
 
