@@ -66,21 +66,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def offline(browser: Browser, path: Path, **options: Any) -> Iterator[Page]:
     """A page from disk, without a network; it must neither complain nor ask for any."""
-    wrong: list[str] = []
+    complaints: list[tuple[str, str]] = []
+    requests: list[str] = []
     context = browser.new_context(viewport={"width": 1000, "height": 900}, **options)
     try:
         context.set_offline(True)
         page = context.new_page()
-        page.on(
-            "console", lambda said: said.type == "error" and wrong.append(said.text)
-        )
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("dialog", lambda dialog: wrong.append(dialog.message))
-        page.on("request", lambda asked: wrong.append(asked.url))
+        page.on("console", lambda said: complaints.append((said.type, said.text)))
+        page.on("pageerror", lambda error: complaints.append(("error", str(error))))
+        page.on("dialog", lambda dialog: complaints.append(("error", dialog.message)))
+        page.on("request", lambda asked: requests.append(asked.url))
         page.goto(path.as_uri())
         yield page
         inside = ("data:", "blob:", path.as_uri())
-        assert [one for one in wrong if not one.startswith(inside)] == []
+        assert [url for url in requests if not url.startswith(inside)] == []
+        assert [text for kind, text in complaints if kind == "error"] == []
     finally:
         context.close()
 
