@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from IPython.display import DisplayHandle
 
     from .panel import Live, Panel
+    from .status import StatusLine
     from .traces import Trace
 
 __all__ = ["SkbMagics", "begin", "load", "unload"]
@@ -151,7 +152,8 @@ class SkbMagics(Magics):
     @argument(
         "--live",
         action="store_true",
-        help="Show how far the trace is while the cell runs, and then the panel.",
+        help="Show how far the trace is while the cell runs, and then the panel; in a "
+        "terminal, one line.",
     )
     @argument("-q", "--quiet", action="store_true", help="Show nothing.")
     @line_cell_magic
@@ -223,6 +225,7 @@ class Run:
         self._shell = shell
         self._arguments = arguments
         self._live: Live | None = None
+        self._status: StatusLine | None = None
         self._display: DisplayHandle
         self._tracing = notebook.trace(
             scope=arguments.scope,
@@ -242,23 +245,27 @@ class Run:
 
     def begin(self) -> None:
         """Attach."""
-        arguments = self._arguments
-        # A terminal has no widgets, and another thread must not write into it.
-        is_live = (
-            arguments.live and not arguments.quiet and hasattr(self._shell, "kernel")
-        )
+        is_live = self._arguments.live and not self._arguments.quiet
+        has_widgets = hasattr(self._shell, "kernel")
         if is_live:
-            from .panel import Live  # takes its time, which is not the cell's
-            from .progress import Progress
+            from .progress import Progress  # take their time, which is not the cell's
+            from .status import StatusLine
+        if is_live and has_widgets:
+            from .panel import Live
         trace = self._tracing.begin()
         if is_live:
             progress = Progress(trace.selection.effective_scope)
-            self._live = Live(progress, self._tracing.so_far)
-            self._display = display(self._live, display_id=True)
+            if has_widgets:
+                self._live = Live(progress, self._tracing.so_far)
+                self._display = display(self._live, display_id=True)
+            else:
+                self._status = StatusLine(progress, self._tracing.so_far, sys.stderr)
 
     def end(self, cell_id: str | None = None) -> None:
         """Detach, keep and show; an interrupt meanwhile waits until that is done."""
         with interrupts_held():
+            if self._status:
+                self._status.end()
             trace = self._tracing.end()
             if self._arguments.output:
                 self._shell.user_ns[self._arguments.output] = trace.events
