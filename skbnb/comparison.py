@@ -21,7 +21,7 @@ from .counting import Numbered, combinations, numbered
 from .errors import OptionError
 from .reasons import describe
 from .units import counted, duration, listed, printable
-from .views import STYLE, FigureView, aligned, bundle, marked
+from .views import CLASSES, STYLE, FigureView, aligned, bundle, marked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -323,7 +323,7 @@ def _html(comparison: Comparison) -> str:
     sentences = (f"<p>{marked(printable(s))}</p>\n" for s in comparison.sentences)
     tables = (_html_table(part, table) for part, table in _tables(comparison))
     return (
-        f'<div class="skbnb"><style>{STYLE}</style>\n'
+        f'<div class="{CLASSES}"><style>{STYLE}</style>\n'
         f"{''.join(sentences)}{''.join(tables)}</div>\n"
     )
 

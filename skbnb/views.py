@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Bundle = dict[str, Any]
 
 __all__ = [
+    "CLASSES",
     "STYLE",
     "FigureView",
     "TraceView",
@@ -310,6 +311,8 @@ def _more(table: pd.DataFrame) -> list[str]:
     return [f"... {len(rest):,} more, with {clones}: see df.skb.processes"]
 
 
+# A $ in a name begins no formula: what pandas, too, tells MathJax, of any version.
+CLASSES = "skbnb tex2jax_ignore mathjax_ignore"
 STYLE = """
 .skbnb { font-size: var(--jp-content-font-size1, 14px); }
 .skbnb p { margin: 0 0 8px; }
@@ -337,7 +340,7 @@ def html(df: pd.DataFrame) -> str:
     phrases = " · ".join(map(marked, _phrases(df)))
     table = analysis.processes(df)
     return (
-        f'<div class="skbnb"><style>{STYLE}</style>\n'
+        f'<div class="{CLASSES}"><style>{STYLE}</style>\n'
         f"<p>{phrases}</p>\n{'' if table.empty else _html_table(table)}"
         f"{_html_reasons(df)}</div>\n"
     )

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..schema import COLUMNS
 from ..units import counted, printable
-from ..views import STYLE
+from ..views import CLASSES, STYLE
 from .order import Order
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _html(df: pd.DataFrame) -> str:
     return (
         f"<style>{STYLE}{_STYLE}</style>"
         # Reached by the keyboard, whose arrows then scroll it.
-        '<div class="skbnb skbnb-events" tabindex="0" role="region" '
+        f'<div class="{CLASSES} skbnb-events" tabindex="0" role="region" '
         f'aria-label="events"><table><thead><tr>{head}</tr></thead>\n'
         f"<tbody>{body}</tbody></table></div>"
     )
