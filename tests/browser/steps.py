@@ -87,6 +87,7 @@ def click_a_bar(notebook: Notebook) -> None:
     # Not on one that is about to be drawn anew.
     drawn = re.compile(rf": {shown(notebook):,} clone")
     expect(figure(notebook)).to_have_attribute("aria-label", drawn)
+    figure(notebook).scroll_into_view_if_needed()
     box = bar.bounding_box()
     notebook.page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
 

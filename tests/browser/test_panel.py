@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Notebook
@@ -19,6 +20,7 @@ from tests.browser.steps import (
     says,
     shown,
 )
+from tests.live import traffic
 
 
 def test_every_page_and_every_filter(notebook: Notebook) -> None:
@@ -70,13 +72,27 @@ def test_a_click_on_a_bar_chooses_its_process(notebook: Notebook) -> None:
     assert shown(notebook) == in_python(notebook) < everything
 
 
-def test_a_range_of_the_timeline_chooses_its_events(notebook: Notebook) -> None:
-    opened(notebook, TRACE)
-    notebook.choose("scope", "all")
+# 3,000 clones: more than are drawn as dots.
+MANY = f"""%%skbclone --panel
+import subprocess, sys
+for _ in range(4):
+    subprocess.run([sys.executable, {traffic.__file__!r}, "multicast", "16", "50"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("cell", "mark"), [(TRACE, ".points"), (MANY, ".heatmaplayer")]
+)
+def test_a_range_of_the_timeline_chooses_its_events(
+    notebook: Notebook, cell: str, mark: str
+) -> None:
+    opened(notebook, cell)
     notebook.tab("Timeline")
     everything = shown(notebook)
     area = figure(notebook).locator(".nsewdrag").first
     expect(area).to_be_visible()
+    expect(figure(notebook).locator(mark).first).to_be_visible()
+    figure(notebook).scroll_into_view_if_needed()
     box = area.bounding_box()
     assert box
     middle = box["y"] + box["height"] / 2
