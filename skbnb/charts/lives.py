@@ -51,10 +51,11 @@ def family(df: pd.DataFrame, number: int = 1) -> Chart:
     x = np.array([at for one in series for at in one.x], np.float64)
     more = len(members) - len(shown)
     left_out = [f"left out: {counted(more, 'clone')}"] if more else []
+    lines = ["a line is a life"] if any(len(one.x) > 1 for one in series) else []
     return Chart(
         "lives",
-        title=f"Family {number}",
-        subtitle=" · ".join([counted(len(members), "clone"), *left_out]),
+        title=f"A packet and its clones (family {number})",
+        subtitle=" · ".join([counted(len(members), "clone"), *lines, *left_out]),
         x=time_axis(x, scale, unit),
         y=row_axis(names),
         series=tuple(series),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
@@ -57,16 +58,16 @@ class Controls:
         self._last = last
         self._scope = _choice("scope", [(name, name) for name in SCOPES])
         self._scope.value = scope or "all"
-        self._pid = _choice("process", [("all", _ANY), *_processes(df)])
-        self._reason = _choice("reason", [("all", _ANY), *_names(df, "reason")])
-        self._dev = _choice("device", [("all", _ANY), *_names(df, "dev")])
+        self._pid = _choice("process", [("all", _ANY), *_processes(df)], 270)
+        self._reason = _choice("reason", [("all", _ANY), *_names(df, "reason")], 250)
+        self._dev = _choice("device", [("all", _ANY), *_names(df, "dev")], 200)
         self._time = ipywidgets.FloatRangeSlider(
             value=(0.0, last),
             min=0.0,
             max=last or 1.0,
             step=(last or 1.0) / 1000,
             description="time (s)",
-            readout_format=".4g",
+            readout_format=_format(last),
             continuous_update=False,
             disabled=not last,
             layout=ipywidgets.Layout(width="auto", min_width="300px", flex="2 1 340px"),
@@ -136,12 +137,19 @@ class Controls:
             self._changed()
 
 
-def _wide() -> ipywidgets.Layout:
-    return ipywidgets.Layout(width="auto", min_width="130px", flex="1 1 150px")
+def _format(last: float) -> str:
+    """How numbers from 0 to this one are written, in d3's language: in four digits."""
+    digits = max(3 - math.floor(math.log10(last)), 0) if last else 0
+    return f",.{digits}f"
 
 
-def _choice(name: str, options: list[tuple[str, Any]]) -> ipywidgets.Dropdown:
-    return ipywidgets.Dropdown(description=name, options=options, layout=_wide())
+def _choice(
+    name: str, options: list[tuple[str, Any]], width: int = 130
+) -> ipywidgets.Dropdown:
+    layout = ipywidgets.Layout(
+        width="auto", min_width=f"{width}px", flex=f"1 1 {width}px"
+    )
+    return ipywidgets.Dropdown(description=name, options=options, layout=layout)
 
 
 def _chosen(choice: ipywidgets.Dropdown) -> Any:

@@ -133,7 +133,8 @@ def test_interrupted_a_live_cell_keeps_all(notebook: Notebook) -> None:
     started_live(notebook, rounds=1000)
     clones = notebook.outputs.get_by_text(re.compile(r"· [1-9]\d+ clones ·")).first
     expect(clones).to_be_visible()
-    notebook.screenshot_of(notebook.outputs.last, "live")
+    area = notebook.page.locator(".jp-Cell-outputArea").last
+    notebook.screenshot_of(area, "live")
     notebook.interrupt()
     expect(notebook.panel).to_be_visible()
     expect(notebook.outputs.get_by_text("KeyboardInterrupt").first).to_be_visible()

@@ -358,3 +358,47 @@ def test_a_flow_is_drawn_without_scripts(name: str) -> None:
     assert root.attrib["width"] == "700"
     assert "nan" not in drawn
     assert len(drawn) < 300_000
+
+
+# ------------------------------------------------------------------ in words
+
+
+def test_a_figure_says_its_numbers_in_words() -> None:
+    df = example(7, 2)
+    of = "7 clones of 2 processes · 0 lost. "
+    by_process = "curl 1000: 4, python3 1001: 3."
+    for make, title in (
+        (charts.processes, "Clones by process"),
+        (charts.timeline, "Clones over time"),
+    ):
+        assert charts.described(make(df)) == f"{title}: {of}{by_process}"
+    words = charts.described(charts.flow(df))
+    assert words.startswith(f"Clones by process, reason and device: {of}device unknown")
+    assert "process curl 1000: 4" in words
+    assert "reason raw-socket: 3" in words
+    words = charts.described(charts.stacks(with_stacks(df)))
+    assert sum(map(int, re.findall(r": (\d+)[,.]", words))) == 7
+
+
+@frames
+def test_words_are_few_and_hold_the_greatest(name: str) -> None:
+    df = FRAMES[name]
+    for make in (charts.processes, charts.timeline, charts.flow):
+        made = make(df)
+        words = charts.described(made)
+        assert words.startswith(f"{made.title}: {made.subtitle}. ")
+        assert len(words) < 800
+        assert figures.draw(made).layout.meta["words"] == words
+
+
+def test_a_page_names_its_figures_as_they_stand() -> None:
+    page = figures.to_page([charts.processes(example(16, 8, names=HOSTILE))])
+    (name,) = re.findall(r'<div role="figure" aria-label="([^"]*)">', page)
+    assert "<" not in name
+    assert "&lt;img src=x oner 1000: 2" in name
+
+
+def test_numbers_of_clones_are_whole() -> None:
+    chart = charts.processes(example(7, 2))
+    assert chart.x.number(58.0) == "58"
+    assert chart.x.number(1234) == "1,234"
