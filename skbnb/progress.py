@@ -60,6 +60,7 @@ class Progress:
     size: int = 0
     clones: int = 0
     _seen: int = 0
+    _kept: int = 0
     _by_process: dict[int, tuple[str, int]] = field(default_factory=dict)
     _width: float = _NARROWEST
     _bins: NDArray[np.int64] = field(
@@ -93,6 +94,8 @@ class Progress:
         self.size += len(payload)
         number = len(payload) // self._stride
         records = np.ndarray(number, RECORD, payload, self._offset, self._stride)
+        is_call = np.isin(records["kind"], [Kind.CLONE, Kind.FAILED])
+        self._kept += int(is_call.sum())
         chosen = (records["kind"] == Kind.CLONE) & np.isin(
             records["scope"], WITHIN[self.scope]
         )
@@ -134,7 +137,7 @@ class Progress:
             if self.scope != "all"
             else counted(self.clones, "clone"),
             f"{si(rate, '').rstrip()} a second",
-            "in all unknown" if self.calls is None else f"{self.calls:,} in all",
+            self._in_all(),
             self._loss(),
             f"{si(self.size, 'B')} held",
         ]
@@ -142,10 +145,20 @@ class Progress:
             words.append(f"limit reached: {self.limited:,} more counted, not kept")
         return " · ".join(words)
 
+    def _in_all(self) -> str:
+        if self.calls is None:
+            return "in all unknown"
+        # What has come may be more than the agent had counted when it last said so.
+        return f"{max(self.calls, self._kept):,} in all"
+
     def _loss(self) -> str:
         if self.lost is None:
             return "lost unknown"
         return f"WARNING: {self.lost:,} lost" if self.lost else "0 lost"
+
+    def _of(self) -> str:
+        processes = counted(len(self._by_process), "process")
+        return f"so far {counted(self.clones, 'clone')} of {processes}"
 
     def processes(self) -> Chart:
         """Chart the processes with the most clones so far, as bars."""
@@ -164,7 +177,9 @@ class Progress:
         )
         x = Axis("clones", 0, max([1, *totals]) * 1.15, whole=True)
         y = row_axis([name for name, _ in rows])
-        return Chart("bars", "So far", self.line(), x, y, series, totals=totals)
+        return Chart(
+            "bars", "Clones by process", self._of(), x, y, series, totals=totals
+        )
 
     def timeline(self) -> Chart:
         """Chart the clones so far over time, as columns."""
@@ -176,4 +191,6 @@ class Progress:
         series = (Series("clones", PALETTE[0], at, counts, hover),) if at else ()
         x = Axis("time since the cell began (s)", 0, max(last, 1) * width)
         y = Axis(f"clones per {width:g} s", 0, max([1, *counts]) * 1.05, whole=True)
-        return Chart("columns", "Over time", "", x, y, series, width=width)
+        return Chart(
+            "columns", "Clones over time", self._of(), x, y, series, width=width
+        )

@@ -56,7 +56,7 @@ class Controls:
         # The first may come before the moment from which time counts.
         last = max(float(df["t"].max()), 0.0) if len(df) else 0.0
         self._last = last
-        self._scope = _choice("scope", [(name, name) for name in SCOPES])
+        self._scope = _choice("scope", [(name, name) for name in SCOPES], 190)
         self._scope.value = scope or "all"
         self._pid = _choice("process", [("all", _ANY), *_processes(df)], 270)
         self._reason = _choice("reason", [("all", _ANY), *_names(df, "reason")], 250)
@@ -70,7 +70,7 @@ class Controls:
             readout_format=_format(last),
             continuous_update=False,
             disabled=not last,
-            layout=ipywidgets.Layout(width="auto", min_width="300px", flex="2 1 340px"),
+            layout=ipywidgets.Layout(width="auto", min_width="300px", flex="2 1 300px"),
         )
         self._text = ipywidgets.Text(
             description="text",
@@ -79,7 +79,9 @@ class Controls:
             layout=ipywidgets.Layout(width="auto", min_width="240px", flex="1 1 240px"),
         )
         self._reset = ipywidgets.Button(
-            description="Show all", tooltip="Take every filter but the scope away"
+            description="Show all",
+            tooltip="Take every filter but the scope away",
+            layout=ipywidgets.Layout(width="auto"),
         )
         self._reset.on_click(lambda _: self.set(Filter(scope=self.filter.scope)))
         inputs = (self._scope, self._pid, self._reason, self._dev, self._time)
@@ -144,7 +146,7 @@ def _format(last: float) -> str:
 
 
 def _choice(
-    name: str, options: list[tuple[str, Any]], width: int = 130
+    name: str, options: list[tuple[str, Any]], width: int
 ) -> ipywidgets.Dropdown:
     layout = ipywidgets.Layout(
         width="auto", min_width=f"{width}px", flex=f"1 1 {width}px"

@@ -270,6 +270,7 @@ _KNOWN = (
     "favicon",
     "Failed to load resource: the server responded with a status of 404",
     "Cannot read properties of undefined (reading 'schema')",
+    "Command 'filebrowser:open-path' not registered.",
 )
 
 

@@ -83,6 +83,14 @@ def test_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert progress.line().endswith("limit reached: 1 more counted, not kept")
 
 
+def test_of_all_there_are_no_fewer_than_have_come() -> None:
+    progress = Progress("all")
+    counts = {"calls": 500, "lost": 0, "limited": 0}
+    progress.take([*BEGIN, control(FrameKind.PROGRESS, **counts), records(1000)])
+    assert " · 900 clones · " in progress.line()
+    assert " · 900 in all · " in progress.line()
+
+
 def test_frames_are_counted_once_by_however_many_threads() -> None:
     progress = Progress("all")
     frames = [*BEGIN, *[records(1000)] * 50]
