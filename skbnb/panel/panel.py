@@ -39,6 +39,9 @@ _STYLE = """
 }
 """
 
+# What the name means, once there are more traces than this.
+_LAST = "import skbnb  # skbnb.last: this trace, until another one ends"
+
 
 class Panel:
     """Widgets to look through a trace with.
@@ -138,7 +141,7 @@ class Panel:
             f"<style>{_STYLE}</style><p><b>{number:,}</b> of {total:,} events · "
             f"{self._receipt}</p>"
         )
-        lines = ["import skbnb"] if self._name.startswith("skbnb.") else []
+        lines = [_LAST] if self._name == "skbnb.last" else []
         lines.append(self.expression)
         self._expression.value = "<br>".join(
             f"<code>{escape(line)}</code>" for line in lines
