@@ -58,6 +58,7 @@ def test_every_page_and_every_filter(notebook: Notebook) -> None:
 
     notebook.panel.locator("input[placeholder^=name]").fill("SYN")
     notebook.page.keyboard.press("Enter")
+    says(notebook, "contains('SYN')")
     expect(notebook.panel.locator("tbody tr")).to_have_count(3)
     assert shown(notebook) == in_python(notebook) == 3
 
