@@ -23,14 +23,13 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
-from . import notebook
-from .config import ALSO, BUFFERS, LAYOUTS, PROBES, SCOPES
+from . import notebook, options
 from .errors import OptionError
 from .session import interrupts_held
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -46,24 +45,20 @@ __all__ = ["SkbMagics", "begin", "load", "unload"]
 TICK_SECONDS = 0.1
 
 
-def whole_number(text: str) -> int:
-    """Read ``1000``, ``1_000`` or ``1,000``."""
-    return int(text.replace(",", "_"))
-
-
 def unquoted(text: str) -> str:
     """Take away the quotes that IPython leaves around a value with spaces."""
     quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
     return text[1:-1] if quoted else text
 
 
-def choice(
-    flag: str, values: Sequence[str], text: str, default: str | None = "auto"
-) -> argument:
-    """An option that has one of a few values, all of them named in its help."""
-    return argument(
-        flag, choices=values, metavar="|".join(values), default=default, help=text
-    )
+def trace_options(magic: Callable[..., None]) -> Callable[..., None]:
+    """Give a magic the options of a trace."""
+    # Decorators are applied from the last to the first.
+    for flags, settings in reversed(options.tracing("cell")):
+        if settings.get("type") is str:
+            settings = {**settings, "type": unquoted}
+        magic = argument(*flags, **settings)(magic)
+    return magic
 
 
 @magics_class
@@ -73,71 +68,7 @@ class SkbMagics(Magics):
     @no_var_expand
     @magic_arguments()
     @argument("-o", "--output", metavar="NAME", help="Keep the DataFrame as NAME.")
-    @choice(
-        "--scope",
-        SCOPES,
-        "Whose clones to show: the cell's (the default), the notebook's too, or all. "
-        "All are recorded, whatever is shown.",
-        default=None,
-    )
-    @argument(
-        "--pid", type=whole_number, help="Show this process only; implies --scope all."
-    )
-    @argument(
-        "--comm",
-        type=unquoted,
-        metavar="NAME",
-        help="Show threads of this name only; implies --scope all.",
-    )
-    @choice(
-        "--probe", PROBES, "How to see skb_clone(); auto takes the first that attaches."
-    )
-    @choice(
-        "--buffer",
-        BUFFERS,
-        "How records leave the kernel; auto takes the ring where there is one.",
-    )
-    @choice(
-        "--layout",
-        LAYOUTS,
-        "Where the kernel's struct members are learnt; auto takes BTF where there is "
-        "any.",
-    )
-    @argument(
-        "--stacks",
-        action="store_true",
-        help="Keep the kernel stack of every clone: see df.skb.stacks.",
-    )
-    @choice(
-        "--also",
-        ALSO[1:],
-        "Record packets that are copied and not cloned, too.",
-        default=ALSO[0],
-    )
-    @argument(
-        "--follow",
-        action="store_true",
-        help="Record how each clone ended, and when.",
-    )
-    @argument(
-        "--snaplen",
-        type=whole_number,
-        metavar="N",
-        default=0,
-        help="Keep the first N bytes of each packet: see skbnb.last.to_pcapng().",
-    )
-    @argument(
-        "--max-events",
-        type=whole_number,
-        metavar="N",
-        help="Keep at most N clones of the whole machine, and count the others.",
-    )
-    @argument(
-        "--max-seconds",
-        type=float,
-        metavar="S",
-        help="Stop tracing after S seconds; the cell goes on.",
-    )
+    @trace_options
     @argument(
         "--record",
         type=unquoted,
@@ -166,10 +97,9 @@ class SkbMagics(Magics):
         %%skbclone [options] over a cell, or %skbclone [options] STATEMENT.
         """
         __tracebackhide__ = True
-        options = line
         if cell is None:
-            options, cell = split_statement(line, self.skbclone.parser)
-        run = Run(self._shell, parse(self.skbclone, options))
+            line, cell = split_statement(line, self.skbclone.parser)
+        run = Run(self._shell, parse(self.skbclone, line))
         run.begin()
         try:
             error = run_quietly(self._shell, cell)
@@ -228,19 +158,7 @@ class Run:
         self._status: StatusLine | None = None
         self._display: DisplayHandle
         self._tracing = notebook.trace(
-            scope=arguments.scope,
-            pid=arguments.pid,
-            comm=arguments.comm,
-            probe=arguments.probe,
-            buffer=arguments.buffer,
-            layout=arguments.layout,
-            stacks=arguments.stacks,
-            also=arguments.also,
-            follow=arguments.follow,
-            snaplen=arguments.snaplen,
-            max_events=arguments.max_events,
-            max_seconds=arguments.max_seconds,
-            record=arguments.record,
+            **options.chosen(arguments), record=arguments.record
         )
 
     def begin(self) -> None:
