@@ -31,14 +31,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLASSES",
+    "CALL_TITLES",
     "STYLE",
     "FigureView",
     "TraceView",
     "aligned",
     "bundle",
+    "call_line",
     "html",
     "marked",
     "receipt",
+    "summary",
     "text",
 ]
 
@@ -219,9 +222,27 @@ _CELLS: dict[str, Callable[[Any], str]] = {
 
 def text(df: pd.DataFrame) -> str:
     """The events and the processes, for a terminal 80 columns wide, and the receipt."""
-    table = analysis.processes(df)
-    parts = _event_lines(df), _process_lines(table), _reason_lines(df), [receipt(df)]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    return _paragraphs(_event_lines(df)) + summary(df)
+
+
+def summary(df: pd.DataFrame) -> str:
+    """The same without the events: the tables and the receipt."""
+    processes = _process_lines(analysis.processes(df))
+    return _paragraphs(processes, _reason_lines(df)) + receipt(df) + "\n"
+
+
+def _paragraphs(*parts: list[str]) -> str:
+    return "".join("\n".join(part) + "\n\n" for part in parts if part)
+
+
+CALL_TITLES = f"{'TIME(s)':<12} {'COMM':<16} {'PID':<8} COUNT"
+"""The titles of what `call_line` makes."""
+
+
+def call_line(t: float, comm: str, pid: int, number: str, kind: str) -> str:
+    """One call as a line: seconds, thread's name, process, number of the call."""
+    what = "" if kind == "clone" else f" {kind}"
+    return f"{t:<12.6f} {printable(comm):<16} {pid:<8} {number}{what}"
 
 
 def _event_lines(df: pd.DataFrame) -> list[str]:
@@ -229,14 +250,13 @@ def _event_lines(df: pd.DataFrame) -> list[str]:
         return []
     shown = df.head(_MAX_EVENTS)
     numbers = shown.get("count", pd.Series(pd.NA, shown.index)).astype("str")
-    lines = [f"{'TIME(s)':<12} {'COMM':<16} {'PID':<8} COUNT"]
+    lines = [CALL_TITLES]
     for t, comm, pid, number, kind in zip(
         *(shown["t"], shown["comm"], shown["pid"]),
         *(numbers.fillna("-"), shown["kind"]),
         strict=True,
     ):
-        what = "" if kind == "clone" else f" {kind}"
-        lines.append(f"{t:<12.6f} {printable(comm):<16} {pid:<8} {number}{what}")
+        lines.append(call_line(t, comm, pid, number, kind))
     more = len(df) - len(shown)
     return [*lines, f"... {more:,} more"] if more else lines
 
