@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    line_magic,
+    magics_class,
+    no_var_expand,
+)
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
@@ -107,6 +113,27 @@ class SkbMagics(Magics):
             run.end()
         if error:
             raise error
+
+    @no_var_expand
+    @magic_arguments()
+    @argument(
+        "what",
+        choices=("doctor",),
+        help="doctor: try everything that tracing needs, and say what is missing.",
+    )
+    @argument(
+        "--json",
+        action="store_true",
+        help="Print JSON, with nothing personal in it, to report with.",
+    )
+    @line_magic
+    def skbnb(self, line: str) -> None:
+        """Look after skbnb itself."""
+        try:
+            arguments = parse_argstring(self.skbnb, line)
+        except (UsageError, ValueError) as error:
+            raise OptionError(str(error), "See %skbnb?") from None
+        examine(self._shell, arguments.json)
 
     @property
     def _shell(self) -> InteractiveShell:
@@ -259,6 +286,24 @@ def _muted(shell: InteractiveShell) -> Iterator[None]:
             delattr(shell, name)
 
 
+def examine(shell: InteractiveShell, as_json: bool) -> None:
+    """Show the doctor's findings as they are made."""
+    from .doctor import Machine, Report, diagnose
+    from .doctor.report import lines
+
+    report = Report()
+    is_page = hasattr(shell, "kernel") and not as_json
+    shown = display(report, display_id=True) if is_page else None
+    for finding in diagnose(Machine()):
+        report.findings.append(finding)
+        if shown:
+            shown.update(report)
+        elif not as_json:
+            print("\n".join(lines(finding)), flush=True)
+    if not shown:
+        print(report.json() if as_json else f"\n{report.verdict()}")
+
+
 # ------------------------------------------------------------------ cells as they are
 
 
@@ -308,12 +353,16 @@ def _start_ticker() -> asyncio.Task[None] | None:
 # ------------------------------------------------------------------ completion
 
 
+_MAGICS = {"skbclone": SkbMagics.skbclone, "skbnb": SkbMagics.skbnb}
+
+
 @context_matcher(identifier="skbnb.options")
 def complete(context: CompletionContext) -> SimpleMatcherResult:
-    """Complete options and their values on a ``%skbclone`` line."""
+    """Complete options and their values on a line of one of the magics."""
     before = context.line_with_cursor[: context.cursor_position]
     words = before.split()
-    if not words or words[0].lstrip("%") != "skbclone" or not before.startswith("%"):
+    magic = _MAGICS.get(words[0].lstrip("%")) if words else None
+    if not magic or not before.startswith("%"):
         return {"completions": []}
     word = "" if before[-1].isspace() else words[-1]
     previous = (
@@ -321,14 +370,15 @@ def complete(context: CompletionContext) -> SimpleMatcherResult:
     )
     actions = {
         name: action
-        for action in SkbMagics.skbclone.parser._actions
+        for action in magic.parser._actions
         for name in action.option_strings
     }
     offered = list(actions)
+    others = [action for action in magic.parser._actions if not action.option_strings]
     if previous in actions and actions[previous].choices:
         offered = list(actions[previous].choices)
     elif not word.startswith("-"):
-        return {"completions": []}
+        offered = [choice for action in others for choice in action.choices or ()]
     found = [
         SimpleCompletion(text, type="param")
         for text in offered
@@ -353,7 +403,8 @@ def unload(shell: InteractiveShell) -> None:
     """Take away all that `load` added, and end the agent."""
     shell.magics_manager.registry.pop("SkbMagics", None)
     for magics in shell.magics_manager.magics.values():
-        magics.pop("skbclone", None)
+        for name in _MAGICS:
+            magics.pop(name, None)
     with contextlib.suppress(ValueError):
         shell.Completer.custom_matchers.remove(complete)
         shell.input_transformers_cleanup.remove(transform)

@@ -42,6 +42,8 @@ __all__ = [
     "ReplayTransport",
     "Transport",
     "agent_archive",
+    "agent_command",
+    "agent_error",
     "from_environment",
 ]
 
@@ -107,7 +109,7 @@ class AgentTransport:
     def __init__(self, command: Sequence[str] | None = None) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
         self._process = subprocess.Popen(
-            command or _agent_command(),
+            command or agent_command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -162,7 +164,7 @@ class AgentTransport:
             try:
                 for frame in self._reader:
                     if frame.kind is Kind.ERROR:
-                        raise _agent_error(frame)
+                        raise agent_error(frame)
                     if frame.kind is Kind.HELLO:
                         _check_abi(frame)
                     yield frame
@@ -273,7 +275,8 @@ def _check_abi(hello: Frame) -> None:
         raise AbiError(f"the stream is of ABI {abi!r:.20}, this skbnb reads ABI {ABI}")
 
 
-def _agent_error(frame: Frame) -> AgentError:
+def agent_error(frame: Frame) -> AgentError:
+    """The error that an ERROR frame tells of."""
     said = frame.fields
     return CODES.get(said["code"], AgentError)(said["message"], said["hint"])
 
@@ -289,7 +292,14 @@ def _widen(pipe: BinaryIO) -> None:
 # ------------------------------------------------------ the agent's one file
 
 
-def _agent_command() -> list[str]:
+def agent_command() -> list[str]:
+    """What starts the agent, as root.
+
+    Raises
+    ------
+    AgentError
+        Something is not there that it needs.
+    """
     if not os.access(AGENT_PYTHON, os.X_OK):
         raise AgentError(
             f"there is no {AGENT_PYTHON}, the Python that the distribution's BCC needs",

@@ -5,17 +5,17 @@ from __future__ import annotations
 
 import re
 
-_PATH = "/sys/kernel/security/lockdown"
+PATH = "/sys/kernel/security/lockdown"
 
 
-def level() -> str:
+def level(path: str = PATH) -> str:
     """``none``, ``integrity`` or ``confidentiality``; empty if the kernel does not say.
 
     Only the last keeps programs from reading the kernel's memory
     (LOCKDOWN_BPF_READ_KERNEL in ``include/linux/security.h``).
     """
     try:
-        with open(_PATH) as file:
+        with open(path) as file:
             found = re.search(r"\[(\w+)\]", file.read())
     except OSError:
         return ""

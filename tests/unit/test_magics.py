@@ -7,6 +7,7 @@ The live twin is tests/live/test_notebook.py.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -22,6 +23,7 @@ from traitlets.config import Config
 
 import skbnb
 from skbnb import notebook
+from skbnb.doctor import Finding, Report, Verdict
 from skbnb.errors import (
     AgentLostError,
     BusyError,
@@ -290,6 +292,8 @@ COMPLETIONS = [
     ("%%skbclone --probe ", ["auto", "fentry", "kprobe", "tracepoint"]),
     ("%%skbclone --probe tr", ["tracepoint"]),
     ("%%skbclone -q --scope ", ["cell", "notebook", "all"]),
+    ("%skbnb ", ["doctor"]),
+    ("%skbnb doctor --j", ["--json"]),
 ]
 
 
@@ -321,9 +325,9 @@ def test_unload_leaves_nothing_and_reload_works(shell: InteractiveShell) -> None
         ]
 
     loaded = traces_of_us()
-    assert len(loaded) == 5
+    assert len(loaded) == 6
     shell.run_line_magic("reload_ext", "skbnb")
-    assert len(traces_of_us()) == 5
+    assert len(traces_of_us()) == 6
     shell.run_line_magic("unload_ext", "skbnb")
     assert traces_of_us() == []
     assert notebook._notebook._transport is None
@@ -360,6 +364,52 @@ def test_a_statement_is_taken_as_written(
 def test_other_cells_are_left_alone(cell: str) -> None:
     lines = cell.splitlines(keepends=True)
     assert transform(lines) == lines
+
+
+# ------------------------------------------------------------------ the doctor
+
+FINDINGS = [
+    Finding("kernel", Verdict.OK, "Linux"),
+    Finding("root", Verdict.NOTE, "<b>", "do this"),
+    Finding("clone", Verdict.OK, "5 clones"),
+]
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skbnb.doctor.diagnose", lambda _: iter(FINDINGS))
+
+
+@pytest.mark.usefixtures("found")
+def test_the_doctor_in_a_terminal(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%skbnb doctor")
+    assert ran.error is None
+    assert ran.printed == Report(FINDINGS).text() + "\n"
+    assert not ran.displayed
+    assert json.loads(Ran(shell, "%skbnb doctor --json").printed)["usable"] is True
+
+
+@pytest.mark.usefixtures("found")
+def test_the_doctor_on_a_page_grows_in_one_place(shell: InteractiveShell) -> None:
+    vars(shell)["kernel"] = object()
+    try:
+        ran = Ran(shell, "%skbnb doctor")
+    finally:
+        del vars(shell)["kernel"]
+    assert ran.printed == ""
+    pages = [data["text/html"] for data in ran.displayed]
+    assert [page.count("<tr><td") for page in pages] == [0, 1, 2, 3]
+    assert [data["text/plain"] for data in ran.displayed][-1] == Report(FINDINGS).text()
+    publisher: Any = shell.display_pub
+    assert [output["update"] for output in publisher.outputs] == [False] + [True] * 3
+    assert "&lt;b&gt;" in pages[-1]
+
+
+@pytest.mark.parametrize("line", ["%skbnb", "%skbnb fly", "%skbnb doctor --nope"])
+def test_what_the_magic_cannot_read(shell: InteractiveShell, line: str) -> None:
+    ran = Ran(shell, line)
+    assert isinstance(ran.error, OptionError)
+    assert ran.printed.strip() == f"OptionError: {ran.error}"
 
 
 # ------------------------------------------------------------------ the panel
