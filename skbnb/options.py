@@ -17,6 +17,8 @@ __all__ = ["Option", "chosen", "selecting", "tracing", "whole_number"]
 _SCOPES = {
     "cell": "the cell's (the default), the notebook's too",
     "command": "the command's (cell, the default), its shell's too (notebook)",
+    "recording": "those of the cell or command that was traced (cell, the default), of "
+    "the notebook or shell around it too (notebook)",
 }
 
 
@@ -58,7 +60,7 @@ def selecting(what: str) -> tuple[Option, ...]:
     Parameters
     ----------
     what
-        Is traced: ``cell`` or ``command``.
+        Is traced: ``cell`` or ``command``; or there is a ``recording`` of either.
     """
     return (
         _choice(

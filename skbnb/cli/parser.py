@@ -38,9 +38,7 @@ def make() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="skbnb",
         description="Trace the Linux kernel's packet clones.",
-        epilog="In a notebook: %load_ext skbnb, then %%skbclone over a cell.".replace(
-            "%", "%%"
-        ),
+        epilog="In a notebook: %load_ext skbnb, then %%skbclone over a cell.",
     )
     parser.add_argument("--version", action="version", version=f"skbnb {__version__}")
     commands = parser.add_subparsers(
@@ -69,7 +67,7 @@ def make() -> argparse.ArgumentParser:
         "show", help="show a recording", description="Show a recording as text."
     )
     show.add_argument("file", metavar="FILE", help="A recording (.skbt).")
-    _add(show, options.selecting("command"))
+    _add(show, options.selecting("recording"))
 
     source = commands.add_parser(
         "source",

@@ -63,6 +63,8 @@ def test_help_and_version_are_fast() -> None:
     assert "skbnb" in loaded
     assert not loaded & {"numpy", "pandas", "IPython", "plotly", "ipywidgets"}
     assert ran("--version").stdout == f"skbnb {skbnb.__version__}\n"
+    notebook = "In a notebook: %load_ext skbnb, then %%skbclone over a cell."
+    assert notebook in ran("--help").stdout
 
 
 def test_the_script_is_installed() -> None:
