@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     Bundle = dict[str, Any]
 
 __all__ = [
-    "CLASSES",
     "CALL_TITLES",
+    "CLASSES",
     "STYLE",
     "FigureView",
     "TraceView",
