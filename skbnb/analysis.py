@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from . import counting
-from .counting import Numbered, category, combinations, ends, numbered, sums
+from . import grouping
 from .errors import OptionError
+from .grouping import Numbered, category, combinations, ends, numbered, sums
 from .reasons import describe
 from .units import nice, printable
 
@@ -365,7 +365,7 @@ def timeline(df: pd.DataFrame, bins: int = 100) -> pd.DataFrame:
     process, t = numbered(df, "pid"), df["t"].to_numpy()
     _, last = ends(process, t)
     width = nice(max(np.ptp(t) / bins if len(t) else 0.0, 1e-6))
-    start = counting.bins(t, width)
+    start = grouping.bins(t, width)
     (place, who), clones = _of_clones(df, [start, process])
     table = pd.DataFrame(
         {

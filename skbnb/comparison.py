@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from . import charts, sniffers
-from .counting import Numbered, combinations, numbered
 from .errors import OptionError
+from .grouping import Numbered, combinations, numbered
 from .reasons import describe
 from .units import counted, duration, listed, printable
 from .views import CLASSES, STYLE, FigureView, aligned, bundle, marked

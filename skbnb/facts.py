@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING
 
-from .counting import combinations, numbered
+from .grouping import combinations, numbered
 
 if TYPE_CHECKING:
     import pandas as pd

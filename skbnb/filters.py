@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .counting import has_one_of
+from .grouping import has_one_of
 from .schema import WITHIN
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .counting import first_rows, number_small, pieces
 from .errors import StreamError
+from .grouping import first_rows, number_small, pieces
 from .names import Names
 from .reasons import copy_reason_of, reason_of
 from .schema import (

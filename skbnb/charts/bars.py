@@ -6,7 +6,7 @@ from __future__ import annotations
 import pandas as pd
 
 from .. import analysis
-from ..counting import with_numbers
+from ..grouping import with_numbers
 from ..units import counted, printable
 from .model import Axis, Chart, Series
 from .palette import FEWER, MORE, of_reason, ranked

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import analysis
-from ..counting import with_numbers
+from ..grouping import with_numbers
 from ..units import counted, printable
 from .model import Band, Flow, Node
 from .palette import WAY, of_reason, ranked

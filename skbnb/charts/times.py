@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import analysis
-from ..counting import with_numbers
+from ..grouping import with_numbers
 from ..units import counted, printable
 from .model import Chart, Series
 from .palette import PALETTE, of_reason, ranked

@@ -11,8 +11,8 @@ import ipywidgets
 import numpy as np
 
 from .. import analysis, charts
-from ..counting import with_numbers
 from ..errors import OptionError
+from ..grouping import with_numbers
 from ..units import counted, printable
 from ..views import FigureView
 from .pager import Pager

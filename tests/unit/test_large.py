@@ -13,7 +13,7 @@ import ipywidgets
 import pytest
 from ipywidgets.widgets import widget as widgets
 
-from skbnb import counting
+from skbnb import grouping
 from skbnb.filters import Filter
 from skbnb.panel import Panel
 from skbnb.traces import Trace
@@ -152,7 +152,7 @@ def longer() -> Trace:
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is made for a piece does not count, as there are more rows than this."""
-    monkeypatch.setattr(counting, "_PIECE", 1 << 12)
+    monkeypatch.setattr(grouping, "_PIECE", 1 << 12)
 
 
 @pytest.mark.usefixtures("small_pieces")

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skbnb import counting
-from skbnb.counting import bins, combinations, ends, numbered, sums, with_numbers
+from skbnb import grouping
+from skbnb.grouping import bins, combinations, ends, numbered, sums, with_numbers
 
 
 @pytest.fixture(params=[7, 1 << 18], ids=["pieces", "one piece"])
 def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "_PIECE", request.param)
+    monkeypatch.setattr(grouping, "_PIECE", request.param)
 
 
 def drawn(rows: int, names: int = 5) -> pd.DataFrame:
