@@ -1,16 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """``%%skbclone``: run a cell inside a trace, show the trace, fail as the cell failed.
 
-A cell that begins with ``%%skbclone`` stays the cell that it is: an input transform
-puts a call of `begin` in the place of that line, and a ``post_run_cell`` hook ends the
-trace. So its line numbers, its errors and its top-level ``await`` are its own. The
-magic proper runs a cell from inside: for ``%skbclone STATEMENT``, and over another cell
-magic.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import keyword
 import re
@@ -23,26 +17,24 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_exp
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
-from . import notebook
+from . import cells, notebook
 from .config import ALSO, BUFFERS, LAYOUTS, PROBES, SCOPES
 from .errors import OptionError
 from .session import interrupts_held
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
-    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+    from IPython.core.interactiveshell import InteractiveShell
     from IPython.display import DisplayHandle
 
     from .panel import Live, Panel
     from .traces import Trace
 
 __all__ = ["SkbMagics", "begin", "load", "unload"]
-
-TICK_SECONDS = 0.1
 
 
 def whole_number(text: str) -> int:
@@ -168,13 +160,7 @@ class SkbMagics(Magics):
         if cell is None:
             options, cell = split_statement(line, self.skbclone.parser)
         run = Run(self._shell, parse(self.skbclone, options))
-        run.begin()
-        try:
-            error = run_quietly(self._shell, cell)
-        finally:
-            run.end()
-        if error:
-            raise error
+        cells.run_inside(self._shell, run, cell)
 
     @property
     def _shell(self) -> InteractiveShell:
@@ -311,73 +297,15 @@ def show(trace: Trace) -> None:
         display(plot.processes())
 
 
-def run_quietly(shell: InteractiveShell, cell: str) -> BaseException | None:
-    """Run a cell inside a magic and give its error, not shown yet."""
-    with _muted(shell):
-        result = shell.run_cell(cell)
-    error: BaseException | None = result.error_before_exec or result.error_in_exec
-    if error is not None and error.__traceback__:
-        # The first frame is the shell's.
-        error = error.with_traceback(error.__traceback__.tb_next)
-    return error
+_AROUND: dict[str, Callable[[InteractiveShell, argparse.Namespace], cells.Around]] = {
+    "skbclone": Run,
+}
 
 
-@contextlib.contextmanager
-def _muted(shell: InteractiveShell) -> Iterator[None]:
-    names = ("showtraceback", "showsyntaxerror", "showindentationerror")
-    for name in names:
-        setattr(shell, name, lambda *_, **__: None)
-    try:
-        yield
-    finally:
-        for name in names:
-            delattr(shell, name)
-
-
-# ------------------------------------------------------------------ cells as they are
-
-
-def transform(lines: list[str]) -> list[str]:
-    """Put a call of `begin` in the place of a cell's ``%%skbclone`` line."""
-    first = re.match(r"%%skbclone(?:\s+(.*))?\n?$", lines[0]) if lines else None
-    body = "".join(lines[1:])
-    # Another cell magic must stay on a first line; nothing to run is the magic's to
-    # say.
-    if not first or not body.strip() or body.lstrip().startswith("%%"):
-        return lines
-    call = (
-        f"__import__('skbnb.magics').magics.begin(get_ipython(), {first[1] or ''!r})\n"
-    )
-    return [call, *lines[1:]]
-
-
-def begin(shell: InteractiveShell, line: str) -> None:
-    """Trace the rest of the cell that calls this."""
-    run = Run(shell, parse(shell.find_cell_magic("skbclone"), line))
-    run.begin()
-    ticker = _start_ticker()
-
-    def end(result: ExecutionResult) -> None:
-        # A cell can run others, which end before it.
-        info = result.info
-        if info and (info.raw_cell or "").lstrip().startswith("%%skbclone"):
-            shell.events.unregister("post_run_cell", end)
-            if ticker:
-                ticker.cancel()
-            run.end(info.cell_id)
-
-    shell.events.register("post_run_cell", end)
-
-
-def _start_ticker() -> asyncio.Task[None] | None:
-    # An interrupted `await` ends when the event loop next wakes up: let it do so.
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-
-    with contextlib.suppress(RuntimeError):
-        return asyncio.get_running_loop().create_task(tick())
-    return None
+def begin(shell: InteractiveShell, name: str, line: str) -> None:
+    """Begin what is around the rest of the cell that calls this."""
+    magic = shell.find_cell_magic(name)
+    cells.enter(shell, name, _AROUND[name](shell, parse(magic, line)))
 
 
 # ------------------------------------------------------------------ completion
@@ -385,19 +313,20 @@ def _start_ticker() -> asyncio.Task[None] | None:
 
 @context_matcher(identifier="skbnb.options")
 def complete(context: CompletionContext) -> SimpleMatcherResult:
-    """Complete options and their values on a ``%skbclone`` line."""
+    """Complete options and their values on a line of one of our magics."""
     before = context.line_with_cursor[: context.cursor_position]
     words = before.split()
-    if not words or words[0].lstrip("%") != "skbclone" or not before.startswith("%"):
+    name = words[0].lstrip("%") if words else ""
+    if name not in cells.MAGICS or not before.startswith("%"):
         return {"completions": []}
     word = "" if before[-1].isspace() else words[-1]
     previous = (
         words[-1] if before[-1].isspace() else words[-2] if len(words) > 1 else ""
     )
     actions = {
-        name: action
-        for action in SkbMagics.skbclone.parser._actions
-        for name in action.option_strings
+        option: action
+        for action in getattr(SkbMagics, name).parser._actions
+        for option in action.option_strings
     }
     offered = list(actions)
     if previous in actions and actions[previous].choices:
@@ -420,7 +349,7 @@ def load(shell: InteractiveShell) -> None:
     if "SkbMagics" not in shell.magics_manager.registry:
         shell.register_magics(SkbMagics)
         shell.Completer.custom_matchers.append(complete)
-        shell.input_transformers_cleanup.append(transform)
+        shell.input_transformers_cleanup.append(cells.transform)
     notebook.warm_up()
 
 
@@ -428,8 +357,9 @@ def unload(shell: InteractiveShell) -> None:
     """Take away all that `load` added, and end the agent."""
     shell.magics_manager.registry.pop("SkbMagics", None)
     for magics in shell.magics_manager.magics.values():
-        magics.pop("skbclone", None)
+        for name in cells.MAGICS:
+            magics.pop(name, None)
     with contextlib.suppress(ValueError):
         shell.Completer.custom_matchers.remove(complete)
-        shell.input_transformers_cleanup.remove(transform)
+        shell.input_transformers_cleanup.remove(cells.transform)
     notebook.shut_down()

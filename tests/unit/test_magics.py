@@ -22,6 +22,7 @@ from traitlets.config import Config
 
 import skbnb
 from skbnb import notebook
+from skbnb.cells import transform
 from skbnb.errors import (
     AgentLostError,
     BusyError,
@@ -29,7 +30,7 @@ from skbnb.errors import (
     SkbnbError,
     TruncatedWarning,
 )
-from skbnb.magics import SkbMagics, split_statement, transform
+from skbnb.magics import SkbMagics, split_statement
 from skbnb.traces import Trace
 from tests.records import frames, record
 
