@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAGICS", "Around", "enter", "run_inside", "transform"]
 
-MAGICS = ("skbclone",)
+MAGICS = ("skbclone", "funccount")
 
 TICK_SECONDS = 0.1
 

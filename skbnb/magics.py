@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``%%skbclone``: run a cell inside a trace, show the trace, fail as the cell failed.
 
+And ``%%funccount``, for a count of calls.
 """
 
 from __future__ import annotations
@@ -13,18 +14,26 @@ from typing import TYPE_CHECKING
 
 from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_cell_magic, magics_class, no_var_expand
+from IPython.core.magic import (
+    Magics,
+    cell_magic,
+    line_cell_magic,
+    magics_class,
+    no_var_expand,
+)
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
 from . import cells, notebook
 from .config import ALSO, BUFFERS, LAYOUTS, PROBES, SCOPES
+from .counting import LIMIT, funccount, in_terminal, warn
 from .errors import OptionError
 from .session import interrupts_held
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
+    from types import MethodType
 
     import pandas as pd
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
@@ -162,20 +171,63 @@ class SkbMagics(Magics):
         run = Run(self._shell, parse(self.skbclone, options))
         cells.run_inside(self._shell, run, cell)
 
+    @no_var_expand
+    @magic_arguments()
+    @argument(
+        "patterns",
+        nargs="+",
+        type=unquoted,
+        metavar="PATTERN",
+        help="Functions as in 'vfs_*', system calls as in 'sys_*', tracepoints as in "
+        "'t:skb:*'.",
+    )
+    @argument("-o", "--output", metavar="NAME", help="Keep the DataFrame as NAME.")
+    @argument(
+        "-r",
+        "--regex",
+        action="store_true",
+        help="The patterns are regular expressions, which are searched for.",
+    )
+    @argument(
+        "--limit",
+        type=whole_number,
+        metavar="N",
+        default=LIMIT,
+        help="The most functions that they may match; by default 1000.",
+    )
+    @argument(
+        "--all",
+        action="store_true",
+        help="Keep what was never called in the DataFrame, too.",
+    )
+    @argument("-q", "--quiet", action="store_true", help="Show nothing.")
+    @cell_magic
+    def funccount(self, line: str, cell: str) -> None:
+        """Count the calls of kernel functions while a cell runs, machine-wide.
+
+        Shows the cell's own output as always, then which of the functions were called,
+        and how often; the most calls first.
+
+        %%funccount [options] PATTERN [PATTERN ...] over a cell.
+        """
+        __tracebackhide__ = True
+        run = CountRun(self._shell, parse(self.funccount, line))
+        cells.run_inside(self._shell, run, cell)
+
     @property
     def _shell(self) -> InteractiveShell:
         assert self.shell
         return self.shell
 
 
-def parse(magic: object, line: str) -> argparse.Namespace:
+def parse(magic: MethodType, line: str) -> argparse.Namespace:
     """Read the options; what is wrong with them fails the cell, with one line."""
     try:
         arguments: argparse.Namespace = parse_argstring(magic, line)
     except (UsageError, ValueError) as error:
         # A UsageError alone would let a notebook's run go on as if the cell had
         # succeeded.
-        raise OptionError(str(error)) from None
+        raise OptionError(str(error), f"See %%{magic.__name__}?") from None
     name = arguments.output
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
         raise OptionError(f"--output {name} is no variable's name", "As in -o clones.")
@@ -270,6 +322,54 @@ class Run:
         return "chosen"
 
 
+class CountRun:
+    """One cell's count: shown and kept at its end, come what may."""
+
+    def __init__(self, shell: InteractiveShell, arguments: argparse.Namespace) -> None:
+        self._shell = shell
+        self._arguments = arguments
+        self._display: DisplayHandle | None = None
+        in_page = hasattr(shell, "kernel") and not arguments.quiet
+        self._counting = funccount(
+            *arguments.patterns,
+            regex=arguments.regex,
+            limit=arguments.limit,
+            progress=self._tell if in_page else in_terminal,
+        )
+
+    def begin(self) -> None:
+        """Attach."""
+        self._counting.begin()
+
+    def _tell(self, done: int, total: int) -> None:
+        """Say in the cell's output how far attaching is."""
+        shown = {
+            "text/plain": f"attaching: {done:,} of {total:,}",
+            "text/html": f'<progress value="{done}" max="{total}"></progress> '
+            f"attaching: {done:,} of {total:,}",
+        }
+        if self._display:
+            self._display.update(shown, raw=True)
+        else:
+            self._display = display(shown, raw=True, display_id=True)
+
+    def end(self, cell_id: str | None = None) -> None:
+        """Detach, keep and show; an interrupt meanwhile waits until that is done."""
+        with interrupts_held():
+            counts = self._counting.end()
+            arguments = self._arguments
+            if arguments.output:
+                kept = counts.everything if arguments.all else counts.table
+                self._shell.user_ns[arguments.output] = kept
+            if arguments.quiet:
+                warn(counts)
+                return
+            sys.stdout.flush()
+            display(counts)
+            if len(counts.table):
+                display(counts.plot())
+
+
 # What each cell shows, by the notebook's name for the cell.
 _shown: dict[str, Live | Panel] = {}
 
@@ -299,6 +399,7 @@ def show(trace: Trace) -> None:
 
 _AROUND: dict[str, Callable[[InteractiveShell, argparse.Namespace], cells.Around]] = {
     "skbclone": Run,
+    "funccount": CountRun,
 }
 
 
