@@ -70,10 +70,10 @@ class Session:
         """
         if self._file:
             self._file.write(MAGIC)
-        self._transport.start(self._request)
-        self._thread.start()
-        seen, since = 0, time.monotonic()
         with interrupts_held() as held:
+            self._transport.start(self._request)
+            self._thread.start()
+            seen, since = 0, time.monotonic()
             while not self._ready.wait(0.1):
                 if len(self._frames) != seen:
                     seen, since = len(self._frames), time.monotonic()
@@ -81,6 +81,8 @@ class Session:
                     self._waiting()
                 if held or time.monotonic() - since > self._patience:
                     self._give_up("did not attach")
+            if held:  # as it became ready: nobody would stop it
+                self._give_up("did not attach")
         if not any(frame.kind is Kind.READY for frame in self._frames):
             self._close_file()
             raise self._error or AgentLostError("the agent ended before it attached")
