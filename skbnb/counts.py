@@ -22,6 +22,12 @@ _MAX_ROWS = 30
 _MAX_NAMES = 5
 _KINDS = ("function", "tracepoint", "syscall")
 _NOUNS = {"function": "function", "tracepoint": "tracepoint", "syscall": "system call"}
+
+
+def _html_words(cell: str) -> str:
+    return f'<td class="words">{escape(cell)}</td>'
+
+
 # As the agent says how it attached -> in words.
 _HOW = {
     "kprobe-multi": "{:,} by kprobe-multi",
@@ -160,14 +166,17 @@ class Counts:
 
     def _html_table(self) -> str:
         titles, *rows = self._cells()
-        head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+        first, number, *words = titles
+        head = f'<th scope="col">{first}</th><th scope="col">{number}</th>' + "".join(
+            f'<th scope="col" class="words">{title}</th>' for title in words
+        )
         numbers = self.table["count"].head(_MAX_ROWS).tolist()
         body = "".join(
             f'<tr><th scope="row">{escape(name)}</th>'
             # A bar is the number's background, so it is silent where pages are read.
             f'<td class="bar" style="background-size: {160 * n / numbers[0]:.0f}px '
             f'0.7em">{number}</td>'
-            f"{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>\n"
+            f"{''.join(map(_html_words, cells))}</tr>\n"
             for (name, number, *cells), n in zip(rows, numbers, strict=True)
         )
         foot = "".join(
