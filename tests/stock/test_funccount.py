@@ -14,6 +14,7 @@ from skbnb.errors import OptionError
 from skbnb.transport import AGENT_PYTHON, AgentTransport, agent_archive
 from tests.live.bpftrace import Bpftrace
 from tests.live.test_funccount import between, calls_of
+from tests.live.traffic import run
 
 BLACKLIST = Path("/sys/kernel/debug/kprobes/blacklist")
 
@@ -50,6 +51,14 @@ def agent(request: pytest.FixtureRequest) -> Iterator[AgentTransport]:
     made.close()
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own: one above another would call it, and count twice."""
+    run("mount", "-t", "tmpfs", "none", str(tmp_path))
+    yield tmp_path
+    run("umount", str(tmp_path))
+
+
 def files(folder: Path, number: int) -> None:
     """Open, write, read, stat, rename and unlink so many files."""
     for name in map(str, range(number)):
@@ -61,19 +70,19 @@ def files(folder: Path, number: int) -> None:
         (folder / "other").unlink()
 
 
-def test_functions_agree_with_bpftrace(agent: AgentTransport, tmp_path: Path) -> None:
+def test_functions_agree_with_bpftrace(agent: AgentTransport, folder: Path) -> None:
     tracer = Bpftrace("kprobe:vfs_*")
     try:
         with between(tracer, ["vfs_*"], agent) as compare:
-            files(tmp_path, 200)
+            files(folder, 200)
         compare()
     finally:
         tracer.close()
 
 
-def test_a_fixed_number_of_calls(agent: AgentTransport, tmp_path: Path) -> None:
+def test_a_fixed_number_of_calls(agent: AgentTransport, folder: Path) -> None:
     with skbnb.funccount("vfs_rename", "vfs_unlink", transport=agent) as counts:
-        files(tmp_path, 300)
+        files(folder, 300)
     assert calls_of(counts)["vfs_rename"] == 300
     # Nobody else unlinks here but what runs beside the tests.
     assert 300 <= calls_of(counts)["vfs_unlink"] < 320
@@ -107,10 +116,10 @@ def test_functions_that_the_kernel_forbids_are_not_attached(
 
 
 def test_one_that_cannot_be_traced_does_not_spoil_the_rest(
-    agent: AgentTransport, tmp_path: Path
+    agent: AgentTransport, folder: Path
 ) -> None:
     with skbnb.funccount("vfs_*", "nowhere", transport=agent) as counts:
-        files(tmp_path, 10)
+        files(folder, 10)
     assert list(counts.about["refused"]) == ["nowhere"]
     assert "1 could not be traced: nowhere (" in counts.receipt()
     assert calls_of(counts)["vfs_rename"] == 10
