@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from . import errors, reasons
     from .background import start
     from .comparison import compare
+    from .counting import funccount
     from .notebook import trace
     from .traces import Trace, load
     from .transport import AgentTransport, ReplayTransport
@@ -33,6 +34,7 @@ __all__ = [
     "Trace",
     "compare",
     "errors",
+    "funccount",
     "last",
     "load",
     "load_ipython_extension",
@@ -49,6 +51,7 @@ _HOMES = {
     "ReplayTransport": "transport",
     "Trace": "traces",
     "compare": "comparison",
+    "funccount": "counting",
     "load": "traces",
     "start": "background",
     "trace": "notebook",

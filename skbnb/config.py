@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar, Union
 
 from .errors import OptionError, RequestError
 
@@ -17,11 +17,15 @@ __all__ = [
     "ALSO",
     "BUFFERS",
     "LAYOUTS",
+    "MAX_COUNTED",
     "MAX_LINE",
     "MAX_SNAPLEN",
     "PROBES",
     "SCOPES",
     "Config",
+    "Counting",
+    "Listing",
+    "Request",
     "parse_request",
     "start_request",
     "stop_request",
@@ -29,6 +33,7 @@ __all__ = [
 
 MAX_LINE = 64 << 10
 MAX_SNAPLEN = 9216  # a jumbo frame
+MAX_COUNTED = 8000  # functions; their numbers must fit in a line
 
 PROBES = ("auto", "fentry", "kprobe", "tracepoint")
 SCOPES = ("cell", "notebook", "all")
@@ -74,6 +79,8 @@ class Config:
     notebook_pid
         Process id of the notebook kernel.
     """
+
+    op: ClassVar[str] = "start"
 
     cell_tid: int
     notebook_pid: int
@@ -131,9 +138,50 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-def start_request(config: Config) -> bytes:
-    """The line that starts a trace."""
-    return json.dumps({"op": "start", **asdict(config)}).encode() + b"\n"
+@dataclass(frozen=True)
+class Listing:
+    """What can be counted is asked for."""
+
+    op: ClassVar[str] = "list"
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Calls to be counted, until a stop.
+
+    Parameters
+    ----------
+    functions
+        Numbers of what was listed last, from 0; each once.
+    """
+
+    op: ClassVar[str] = "count"
+
+    functions: list[int]
+
+    def __post_init__(self) -> None:
+        numbers = self.functions
+        if not (
+            type(numbers) is list
+            and 0 < len(numbers) <= MAX_COUNTED
+            and all(_is_int(number, 0, 9_999_999) for number in numbers)
+            and len(set(numbers)) == len(numbers)
+        ):
+            raise OptionError(
+                f"functions is not a list of 1 to {MAX_COUNTED:,} numbers, each once"
+            )
+
+
+Request = Union[Config, Listing, Counting]
+_REQUESTS: dict[str, type[Request]] = {
+    kind.op: kind for kind in (Config, Listing, Counting)
+}
+
+
+def start_request(request: Request) -> bytes:
+    """The line that asks for something."""
+    fields = {"op": request.op, **asdict(request)}
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
 
 def stop_request() -> bytes:
@@ -141,18 +189,18 @@ def stop_request() -> bytes:
     return b'{"op": "stop"}\n'
 
 
-def parse_request(line: bytes) -> Config | None:
+def parse_request(line: bytes) -> Request | None:
     """Read one line that came from the notebook.
 
     Returns
     -------
-    Config or None
-        What to start; None is a stop.
+    Config, Listing, Counting or None
+        What to do; None is a stop.
 
     Raises
     ------
     RequestError
-        Anything else than exactly one of the two requests.
+        Anything else than exactly one of the requests.
     """
     try:
         request = json.loads(line)
@@ -163,13 +211,14 @@ def parse_request(line: bytes) -> Config | None:
     op = request.pop("op", None)
     if op == "stop" and not request:
         return None
-    if op != "start":
+    kind = _REQUESTS.get(op) if isinstance(op, str) else None
+    if kind is None:
         raise RequestError(f"an unknown request: {op!r:.80}")
-    if set(request) != {field.name for field in fields(Config)}:
+    if set(request) != {field.name for field in fields(kind)}:
         raise RequestError(
-            "a start request with other fields than those of this version"
+            f"a {op} request with other fields than those of this version"
         )
     try:
-        return Config(**request)
+        return kind(**request)
     except OptionError as error:
         raise RequestError(error.args[0]) from None

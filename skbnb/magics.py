@@ -1,16 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """``%%skbclone``: run a cell inside a trace, show the trace, fail as the cell failed.
 
-A cell that begins with ``%%skbclone`` stays the cell that it is: an input transform
-puts a call of `begin` in the place of that line, and a ``post_run_cell`` hook ends the
-trace. So its line numbers, its errors and its top-level ``await`` are its own. The
-magic proper runs a cell from inside: for ``%skbclone STATEMENT``, and over another cell
-magic.
+And ``%%funccount``, for a count of calls.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import keyword
 import re
@@ -21,6 +16,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.magic import (
     Magics,
+    cell_magic,
     line_cell_magic,
     line_magic,
     magics_class,
@@ -29,17 +25,19 @@ from IPython.core.magic import (
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
-from . import notebook, options
+from . import cells, notebook, options
+from .counting import LIMIT, funccount, in_terminal, warn
 from .errors import OptionError
 from .session import interrupts_held
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from types import MethodType
 
     import pandas as pd
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
-    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
+    from IPython.core.interactiveshell import InteractiveShell
     from IPython.display import DisplayHandle
 
     from .panel import Live, Panel
@@ -47,8 +45,6 @@ if TYPE_CHECKING:
     from .traces import Trace
 
 __all__ = ["SkbMagics", "begin", "load", "unload"]
-
-TICK_SECONDS = 0.1
 
 
 def unquoted(text: str) -> str:
@@ -106,13 +102,50 @@ class SkbMagics(Magics):
         if cell is None:
             line, cell = split_statement(line, self.skbclone.parser)
         run = Run(self._shell, parse(self.skbclone, line))
-        run.begin()
-        try:
-            error = run_quietly(self._shell, cell)
-        finally:
-            run.end()
-        if error:
-            raise error
+        cells.run_inside(self._shell, run, cell)
+
+    @no_var_expand
+    @magic_arguments()
+    @argument(
+        "patterns",
+        nargs="+",
+        type=unquoted,
+        metavar="PATTERN",
+        help="Functions as in 'vfs_*', system calls as in 'sys_*', tracepoints as in "
+        "'t:skb:*'.",
+    )
+    @argument("-o", "--output", metavar="NAME", help="Keep the DataFrame as NAME.")
+    @argument(
+        "-r",
+        "--regex",
+        action="store_true",
+        help="The patterns are regular expressions, which are searched for.",
+    )
+    @argument(
+        "--limit",
+        type=options.whole_number,
+        metavar="N",
+        default=LIMIT,
+        help="The most functions that they may match; by default 1000.",
+    )
+    @argument(
+        "--all",
+        action="store_true",
+        help="Keep what was never called in the DataFrame, too.",
+    )
+    @argument("-q", "--quiet", action="store_true", help="Show nothing.")
+    @cell_magic
+    def funccount(self, line: str, cell: str) -> None:
+        """Count the calls of kernel functions while a cell runs, machine-wide.
+
+        Shows the cell's own output as always, then which of the functions were called,
+        and how often; the most calls first.
+
+        %%funccount [options] PATTERN [PATTERN ...] over a cell.
+        """
+        __tracebackhide__ = True
+        run = CountRun(self._shell, parse(self.funccount, line))
+        cells.run_inside(self._shell, run, cell)
 
     @no_var_expand
     @magic_arguments()
@@ -141,14 +174,14 @@ class SkbMagics(Magics):
         return self.shell
 
 
-def parse(magic: object, line: str) -> argparse.Namespace:
+def parse(magic: MethodType, line: str) -> argparse.Namespace:
     """Read the options; what is wrong with them fails the cell, with one line."""
     try:
         arguments: argparse.Namespace = parse_argstring(magic, line)
     except (UsageError, ValueError) as error:
         # A UsageError alone would let a notebook's run go on as if the cell had
         # succeeded.
-        raise OptionError(str(error)) from None
+        raise OptionError(str(error), f"See %%{magic.__name__}?") from None
     name = arguments.output
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
         raise OptionError(f"--output {name} is no variable's name", "As in -o clones.")
@@ -236,6 +269,54 @@ class Run:
         return "chosen"
 
 
+class CountRun:
+    """One cell's count: shown and kept at its end, come what may."""
+
+    def __init__(self, shell: InteractiveShell, arguments: argparse.Namespace) -> None:
+        self._shell = shell
+        self._arguments = arguments
+        self._display: DisplayHandle | None = None
+        in_page = hasattr(shell, "kernel") and not arguments.quiet
+        self._counting = funccount(
+            *arguments.patterns,
+            regex=arguments.regex,
+            limit=arguments.limit,
+            progress=self._tell if in_page else in_terminal,
+        )
+
+    def begin(self) -> None:
+        """Attach."""
+        self._counting.begin()
+
+    def _tell(self, done: int, total: int) -> None:
+        """Say in the cell's output how far attaching is."""
+        shown = {
+            "text/plain": f"attaching: {done:,} of {total:,}",
+            "text/html": f'<progress value="{done}" max="{total}"></progress> '
+            f"attaching: {done:,} of {total:,}",
+        }
+        if self._display:
+            self._display.update(shown, raw=True)
+        else:
+            self._display = display(shown, raw=True, display_id=True)
+
+    def end(self, cell_id: str | None = None) -> None:
+        """Detach, keep and show; an interrupt meanwhile waits until that is done."""
+        with interrupts_held():
+            counts = self._counting.end()
+            arguments = self._arguments
+            if arguments.output:
+                kept = counts.everything if arguments.all else counts.table
+                self._shell.user_ns[arguments.output] = kept
+            if arguments.quiet:
+                warn(counts)
+                return
+            sys.stdout.flush()
+            display(counts)
+            if len(counts.table):
+                display(counts.plot())
+
+
 # What each cell shows, by the notebook's name for the cell.
 _shown: dict[str, Live | Panel] = {}
 
@@ -263,27 +344,19 @@ def show(trace: Trace) -> None:
         display(plot.processes())
 
 
-def run_quietly(shell: InteractiveShell, cell: str) -> BaseException | None:
-    """Run a cell inside a magic and give its error, not shown yet."""
-    with _muted(shell):
-        result = shell.run_cell(cell)
-    error: BaseException | None = result.error_before_exec or result.error_in_exec
-    if error is not None and error.__traceback__:
-        # The first frame is the shell's.
-        error = error.with_traceback(error.__traceback__.tb_next)
-    return error
+_AROUND: dict[str, Callable[[InteractiveShell, argparse.Namespace], cells.Around]] = {
+    "skbclone": Run,
+    "funccount": CountRun,
+}
 
 
-@contextlib.contextmanager
-def _muted(shell: InteractiveShell) -> Iterator[None]:
-    names = ("showtraceback", "showsyntaxerror", "showindentationerror")
-    for name in names:
-        setattr(shell, name, lambda *_, **__: None)
-    try:
-        yield
-    finally:
-        for name in names:
-            delattr(shell, name)
+def begin(shell: InteractiveShell, name: str, line: str) -> None:
+    """Begin what is around the rest of the cell that calls this."""
+    magic = shell.find_cell_magic(name)
+    cells.enter(shell, name, _AROUND[name](shell, parse(magic, line)))
+
+
+# ------------------------------------------------------------------ the doctor
 
 
 def examine(shell: InteractiveShell, as_json: bool) -> None:
@@ -304,61 +377,15 @@ def examine(shell: InteractiveShell, as_json: bool) -> None:
         print(report.json() if as_json else f"\n{report.verdict()}")
 
 
-# ------------------------------------------------------------------ cells as they are
-
-
-def transform(lines: list[str]) -> list[str]:
-    """Put a call of `begin` in the place of a cell's ``%%skbclone`` line."""
-    first = re.match(r"%%skbclone(?:\s+(.*))?\n?$", lines[0]) if lines else None
-    body = "".join(lines[1:])
-    # Another cell magic must stay on a first line; nothing to run is the magic's to
-    # say.
-    if not first or not body.strip() or body.lstrip().startswith("%%"):
-        return lines
-    call = (
-        f"__import__('skbnb.magics').magics.begin(get_ipython(), {first[1] or ''!r})\n"
-    )
-    return [call, *lines[1:]]
-
-
-def begin(shell: InteractiveShell, line: str) -> None:
-    """Trace the rest of the cell that calls this."""
-    run = Run(shell, parse(shell.find_cell_magic("skbclone"), line))
-    run.begin()
-    ticker = _start_ticker()
-
-    def end(result: ExecutionResult) -> None:
-        # A cell can run others, which end before it.
-        info = result.info
-        if info and (info.raw_cell or "").lstrip().startswith("%%skbclone"):
-            shell.events.unregister("post_run_cell", end)
-            if ticker:
-                ticker.cancel()
-            run.end(info.cell_id)
-
-    shell.events.register("post_run_cell", end)
-
-
-def _start_ticker() -> asyncio.Task[None] | None:
-    # An interrupted `await` ends when the event loop next wakes up: let it do so.
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(TICK_SECONDS)
-
-    with contextlib.suppress(RuntimeError):
-        return asyncio.get_running_loop().create_task(tick())
-    return None
-
-
 # ------------------------------------------------------------------ completion
 
 
-_MAGICS = {"skbclone": SkbMagics.skbclone, "skbnb": SkbMagics.skbnb}
+_MAGICS = {name: getattr(SkbMagics, name) for name in (*cells.MAGICS, "skbnb")}
 
 
 @context_matcher(identifier="skbnb.options")
 def complete(context: CompletionContext) -> SimpleMatcherResult:
-    """Complete options and their values on a line of one of the magics."""
+    """Complete options and their values on a line of one of our magics."""
     before = context.line_with_cursor[: context.cursor_position]
     words = before.split()
     magic = _MAGICS.get(words[0].lstrip("%")) if words else None
@@ -395,7 +422,7 @@ def load(shell: InteractiveShell) -> None:
     if "SkbMagics" not in shell.magics_manager.registry:
         shell.register_magics(SkbMagics)
         shell.Completer.custom_matchers.append(complete)
-        shell.input_transformers_cleanup.append(transform)
+        shell.input_transformers_cleanup.append(cells.transform)
     notebook.warm_up()
 
 
@@ -407,5 +434,5 @@ def unload(shell: InteractiveShell) -> None:
             magics.pop(name, None)
     with contextlib.suppress(ValueError):
         shell.Completer.custom_matchers.remove(complete)
-        shell.input_transformers_cleanup.remove(transform)
+        shell.input_transformers_cleanup.remove(cells.transform)
     notebook.shut_down()

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from .traces import Selection, Trace
     from .wire import Frame
 
-__all__ = ["Tracing", "last_trace", "shut_down", "trace", "warm_up", "warn"]
+__all__ = [
+    "Tracing",
+    "agent",
+    "claim",
+    "last_trace",
+    "release",
+    "shut_down",
+    "trace",
+    "warm_up",
+    "warn",
+]
 
 
 class Tracing:
@@ -208,18 +218,18 @@ class _Notebook:
         self._lock = threading.Lock()
         self._transport: Transport | None = None
         self._environment: str | None = None
-        self._running: Tracing | None = None
+        self._running: object = None
         self.last: Trace | None = None
 
-    def claim(self, tracing: Tracing) -> None:
+    def claim(self, run: object) -> None:
         with self._lock:
             if self._running:
                 raise BusyError("a trace is running in this notebook already")
-            self._running = tracing
+            self._running = run
 
-    def release(self, tracing: Tracing) -> None:
+    def release(self, run: object) -> None:
         with self._lock:
-            if self._running is tracing:
+            if self._running is run:
                 self._running = None
 
     def transport(self) -> Transport:
@@ -242,6 +252,27 @@ class _Notebook:
 
 _notebook = _Notebook()
 atexit.register(_notebook.close)
+
+
+def claim(run: object) -> None:
+    """Say that something runs that asks the agent, until `release`.
+
+    Raises
+    ------
+    BusyError
+        Something else does.
+    """
+    _notebook.claim(run)
+
+
+def release(run: object) -> None:
+    """Say that it has ended."""
+    _notebook.release(run)
+
+
+def agent() -> Transport:
+    """The notebook's warm agent."""
+    return _notebook.transport()
 
 
 def last_trace() -> Trace | None:

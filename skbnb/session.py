@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from .config import Config
+from .config import Request
 from .errors import AgentLostError, OptionError
 from .transport import Transport
 from .wire import MAGIC, Frame, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Session", "interrupts_held"]
 
@@ -26,28 +26,32 @@ PATIENCE = 120.0
 
 
 class Session:
-    """One trace: `start`, run what is to be traced, `stop`.
+    """One trace, or one count: `start`, run what is to be traced, `stop`.
 
     Parameters
     ----------
     transport
         Where frames come from.
-    config
+    request
         What is asked of it.
     record
         A file that gets the frames as they come.
+    waiting
+        Called again and again while it attaches.
     """
 
     def __init__(
         self,
         transport: Transport,
-        config: Config,
+        request: Request,
         *,
         record: str | os.PathLike[str] | None = None,
         patience: float = PATIENCE,
+        waiting: Callable[[], None] | None = None,
     ) -> None:
         self._transport = transport
-        self._config = config
+        self._request = request
+        self._waiting = waiting
         self._patience = patience
         self._frames: list[Frame] = []
         self._error: Exception | None = None
@@ -66,13 +70,19 @@ class Session:
         """
         if self._file:
             self._file.write(MAGIC)
-        self._transport.start(self._config)
-        self._thread.start()
-        since = time.monotonic()
         with interrupts_held() as held:
+            self._transport.start(self._request)
+            self._thread.start()
+            seen, since = 0, time.monotonic()
             while not self._ready.wait(0.1):
+                if len(self._frames) != seen:
+                    seen, since = len(self._frames), time.monotonic()
+                if self._waiting:
+                    self._waiting()
                 if held or time.monotonic() - since > self._patience:
                     self._give_up("did not attach")
+            if held:  # as it became ready: nobody would stop it
+                self._give_up("did not attach")
         if not any(frame.kind is Kind.READY for frame in self._frames):
             self._close_file()
             raise self._error or AgentLostError("the agent ended before it attached")

@@ -22,7 +22,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from .config import Config, start_request, stop_request
+from .config import Request, start_request, stop_request
 from .errors import (
     CODES,
     AbiError,
@@ -55,8 +55,8 @@ _PACKAGE = Path(__file__).parent
 class Transport(Protocol):
     """Where the frames of a trace come from."""
 
-    def start(self, config: Config) -> None:
-        """Ask for a trace."""
+    def start(self, request: Request) -> None:
+        """Ask for a trace, or for something else that has an END."""
 
     def frames(self) -> Iterator[Frame]:
         """Yield its frames as they come, the last of them END.
@@ -145,9 +145,9 @@ class AgentTransport:
             self._stdin.close()
             self._stdout.close()
 
-    def start(self, config: Config) -> None:
+    def start(self, request: Request) -> None:
         """Ask for a trace; what is wrong with it comes as an error from `frames`."""
-        self._request(start_request(config))
+        self._request(start_request(request))
 
     def stop(self) -> None:
         """Ask for the trace's end."""
@@ -236,7 +236,7 @@ class ReplayTransport:
         self._stopped = threading.Event()
         self.usable = True
 
-    def start(self, config: Config) -> None:
+    def start(self, request: Request) -> None:
         """Begin anew."""
         self._stopped.clear()
 

@@ -68,6 +68,10 @@ class Kind(IntEnum):
     LOG = 10
     ERROR = 11
     END = 12
+    # Of a count of calls, and of no trace.
+    FUNCTIONS = 20
+    ATTACHING = 21
+    COUNTS = 22
 
 
 _OPTIONAL_INT = (int, type(None))
@@ -142,6 +146,23 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
     Kind.LOG: {"text": str},  # what clang or BCC printed
     Kind.ERROR: {"code": str, "message": str, "hint": str},
     Kind.END: {"why": str},
+    # What can be counted; its numbers go on from one frame to the next.
+    Kind.FUNCTIONS: {
+        "of": str,  # "function", "tracepoint" or "syscall"
+        "names": list,  # "name" or "name [module]"; of tracepoints "category:name"
+        "barred": list,  # names of functions that the kernel forbids to trace
+        "why": str,  # why there are none; empty if there are
+    },
+    Kind.ATTACHING: {"done": int, "total": int},
+    Kind.COUNTS: {
+        "counts": list,  # of what was asked for, in that order; null: not attached
+        "refused": dict,  # number, as in the request -> why
+        "how": dict,  # kind of attachment -> how many, as text
+        "compat": int,  # system calls of 32-bit programs, which are not counted
+        "missed": int,  # runs that the kernel left out
+        "began": int,  # ns, monotonic
+        "ended": int,
+    },
 }
 
 # What a TAPS frame says of a packet socket that receives something.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from skbnb.config import Config, parse_request
+from skbnb.config import Config, Counting, Listing, parse_request
 from skbnb.wire import ABI, MAGIC, RECORD_SIZE, Frame, Kind, control
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -146,6 +146,71 @@ class Mood:
         return stop
 
 
+LISTED = (
+    ("function", ["vfs_open", "vfs_read", "nft_do_chain [nf_tables]"]),
+    ("tracepoint", ["skb:kfree_skb", "net:net_dev_queue"]),
+    ("syscall", ["sys_read", "sys_getppid"]),
+)
+
+
+def list_functions() -> None:
+    for of, names in LISTED:
+        barred = ["do_int3", "vfs_secret"] if of == "function" else []
+        send(control(Kind.FUNCTIONS, of=of, names=names, barred=barred, why=""))
+    send(control(Kind.READY, ts=1, base=0), control(Kind.END, why="listed"))
+
+
+class CountMood:
+    """What it does at a count, and at its end."""
+
+    @staticmethod
+    def good(request: Counting) -> Callable[[], None]:
+        """Each was called as often as its number says; the last could not be traced."""
+        numbers = request.functions
+        send(control(Kind.ATTACHING, done=1, total=len(numbers)))
+        send(control(Kind.READY, ts=1_000, base=0))
+        last = str(len(numbers) - 1)
+        counts = [*numbers[:-1], None]
+
+        def stop() -> None:
+            send(
+                control(
+                    Kind.COUNTS,
+                    counts=counts,
+                    refused={last: "its module is gone"},
+                    how={"kprobe": "2"},
+                    compat=3,
+                    missed=0,
+                    began=1_000,
+                    ended=2_000_001_000,
+                ),
+                control(Kind.END, why="stop"),
+            )
+
+        return stop
+
+    @staticmethod
+    def dies(request: Counting) -> Callable[[], None]:
+        send(control(Kind.READY, ts=1_000, base=0))
+        return lambda: os.kill(os.getpid(), signal.SIGKILL)
+
+    @staticmethod
+    def garbage(request: Counting) -> Callable[[], None]:
+        send(control(Kind.READY, ts=1_000, base=0))
+
+        def stop() -> None:
+            fields = {"refused": {}, "how": {}, "compat": 0, "missed": 0}
+            fields.update(counts=[-1] * len(request.functions), began=0, ended=1)
+            send(control(Kind.COUNTS, **fields), control(Kind.END, why="stop"))
+
+        return stop
+
+    @staticmethod
+    def interrupted(request: Counting) -> Callable[[], None]:
+        os.kill(os.getppid(), signal.SIGINT)
+        return lambda: None
+
+
 def main() -> None:
     mood = sys.argv[1]
     if mood == "not_a_stream":
@@ -157,8 +222,13 @@ def main() -> None:
         request = parse_request(line)
         if isinstance(request, Config):
             stop = getattr(Mood, mood)()
+        elif isinstance(request, Listing):
+            list_functions()
+        elif isinstance(request, Counting):
+            stop = getattr(CountMood, mood)(request)
         else:
             stop()
+            stop = Mood.silent()
     if mood == "ignores_eof":
         time.sleep(60)
 

@@ -25,6 +25,7 @@ from ..config import MAX_LINE, Config, parse_request
 from ..errors import CODES, ProbeError, RequestError, SkbnbError, code_of
 from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header, pack_stack
 from . import layout, lockdown, messages, places
+from .funccount import FunctionCounter
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock, skb_size
 from .taps import Taps
@@ -84,6 +85,7 @@ class Agent:
         self._poll = select.epoll()
         self._poll.register(requests, select.EPOLLIN)
         self._watch_parent()
+        self._counter = FunctionCounter(self._send, read_source, self._is_wanted)
 
     def _watch_parent(self) -> None:
         # EOF is the contract; this covers a child of the notebook that holds our stdin
@@ -126,12 +128,25 @@ class Agent:
         if max(map(len, [*lines, self._pending])) > MAX_LINE:
             raise RequestError(f"a request of more than {MAX_LINE} bytes")
         for line in lines:
-            config = parse_request(line)
-            if config:
-                self._start(config)
+            request = parse_request(line)
+            if request and (self._trace or self._counter.running):
+                raise RequestError(f"a {request.op} while a trace is running")
+            if isinstance(request, Config):
+                self._start(request)
+            elif request:
+                self._counter.take(request)
             elif self._trace:
                 self._stop("stop")
+            else:
+                self._counter.stop()
         return bool(data)
+
+    def _is_wanted(self) -> bool:
+        """Whether the notebook is still there; for what takes long."""
+        gone = select.EPOLLHUP | select.EPOLLERR
+        return not any(
+            fd == self._parent or events & gone for fd, events in self._poll.poll(0)
+        )
 
     def _preload(self) -> None:
         # What goes wrong here, but for a probe, goes wrong again at the first start.
@@ -154,8 +169,6 @@ class Agent:
         return self._programs[key]
 
     def _start(self, config: Config) -> None:
-        if self._trace:
-            raise RequestError("a start while a trace is running")
         self._taps.begin()
         refused = dict(self._refused) if config.probe == "auto" else {}
         for probe in candidates(config.probe):

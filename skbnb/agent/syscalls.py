@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the agent asks of the kernel itself: system calls that Python does not know.
 
-These are bpf(2), perf_event_open(2) and open_by_handle_at(2).
+These are bpf(2), perf_event_open(2), open_by_handle_at(2) and fsopen(2).
 """
 
 from __future__ import annotations
@@ -11,17 +11,25 @@ import fcntl
 import functools
 import os
 import struct
+from typing import Sequence
 
 # (bpf, perf_event_open); newer machines have those of asm-generic/unistd.h.
 _NUMBERS = {"x86_64": (321, 298), "ppc64le": (361, 319)}
 _GENERIC = (280, 241)
 
-# enum bpf_cmd, enum bpf_map_type and enum bpf_prog_type of include/uapi/linux/bpf.h
+# enum bpf_cmd, enum bpf_map_type, enum bpf_prog_type and enum bpf_attach_type of
+# include/uapi/linux/bpf.h
 _MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 2, 5, 17
-_PROG_TEST_RUN = 10
 _OBJ_GET_INFO_BY_FD, _MAP_LOOKUP_AND_DELETE_BATCH = 15, 25
+_PROG_TEST_RUN, _LINK_CREATE = 10, 28
 _MAP_TYPE_RINGBUF = 27
 _PROG_TYPE_SOCKET_FILTER = 1
+PROG_TYPE_KPROBE, PROG_TYPE_RAW_TRACEPOINT = 2, 17
+TRACE_KPROBE_MULTI = 42
+
+# Of all machines alike: fsopen(2), fsconfig(2) and fsmount(2), since Linux 5.2.
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+_FSCONFIG_CMD_CREATE = 6
 
 # include/uapi/linux/perf_event.h
 _TYPE_SOFTWARE = 1
@@ -94,6 +102,56 @@ def has_fetching_atomics() -> bool:
     )
 
 
+def load_program(kind: int, code: bytes, attach_type: int = 0) -> int:
+    """Load a program.
+
+    Parameters
+    ----------
+    kind
+        Its type: ``PROG_TYPE_KPROBE`` or ``PROG_TYPE_RAW_TRACEPOINT``.
+    code
+        Its instructions.
+    attach_type
+        What it will be attached to, where its type does not tell.
+
+    Returns
+    -------
+    int
+        Its file descriptor.
+    """
+    text = ctypes.create_string_buffer(code, len(code))
+    licence = ctypes.create_string_buffer(b"GPL")
+    return _bpf(
+        _PROG_LOAD,
+        struct.pack(
+            "=IIQQIIQII16sII",
+            *(kind, len(code) // 8, ctypes.addressof(text), ctypes.addressof(licence)),
+            *(0, 0, 0, 0, 0, b"funccount", 0, attach_type),
+        ),
+    )
+
+
+def run_program(program: int, *arguments: int) -> int:
+    """Run a raw tracepoint's program once, with these arguments (since Linux 5.10).
+
+    Returns
+    -------
+    int
+        Its result.
+    """
+    context = struct.pack(f"={len(arguments)}Q", *arguments)
+    place = ctypes.create_string_buffer(context, len(context))
+    values = struct.pack(
+        "=IIIIQQIIIIQQII",
+        *(program, 0, 0, 0, 0, 0, 0, 0, len(context), 0),
+        *(ctypes.addressof(place) if arguments else 0, 0, 0, 0),
+    )
+    attributes = ctypes.create_string_buffer(values, len(values))
+    _bpf(_PROG_TEST_RUN, attributes)
+    result: int = struct.unpack_from("=I", attributes, 4)[0]
+    return result
+
+
 def set_element(map_fd: int, key: int, value: int) -> None:
     """Set an element of a map whose keys and values are 32 bits each."""
     key_place, value_place = ctypes.c_uint32(key), ctypes.c_uint32(value)
@@ -135,15 +193,6 @@ def skipped_runs(program: int) -> int:
     return skipped
 
 
-def run_program(program: int) -> int:
-    """Have a raw tracepoint's program run once, and give its result (Linux 5.10)."""
-    nothing = struct.pack("=IIIIQQIIIIQQII", program, *[0] * 13)
-    attributes = ctypes.create_string_buffer(nothing, len(nothing))
-    _bpf(_PROG_TEST_RUN, attributes)
-    result: int = struct.unpack_from("=I", attributes, 4)[0]
-    return result
-
-
 def attach_raw_tracepoint(program: int, name: str) -> int:
     """Attach a program to a tracepoint; it stays while the result is open."""
     text = ctypes.create_string_buffer(name.encode())
@@ -157,19 +206,53 @@ def attach_trampoline(program: int, _target: str) -> int:
     return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QIxxxx", 0, program))
 
 
+def attach_many_kprobes(
+    program: int, addresses: Sequence[int], cookies: Sequence[int]
+) -> int:
+    """Attach a program to many functions at once (Linux 5.18).
+
+    Parameters
+    ----------
+    program
+        It was loaded for `TRACE_KPROBE_MULTI`.
+    addresses
+        Where the functions begin.
+    cookies
+        What the program is told at each.
+    """
+    numbers = ctypes.c_uint64 * len(addresses)
+    places, told = numbers(*addresses), numbers(*cookies)
+    at = ctypes.addressof
+    return _bpf(
+        _LINK_CREATE,
+        struct.pack(
+            "=IIIIIIQQQ",
+            *(program, 0, TRACE_KPROBE_MULTI, 0, 0, len(addresses)),
+            *(0, at(places), at(told)),
+        ),
+    )
+
+
+def attach_kprobe_at(program: int, address: int) -> int:
+    """Attach a program to the function that begins at an address."""
+    return _attach_kprobe(program, config2=address)
+
+
 def attach_kprobe(program: int, function: str, returns: bool = False) -> int:
     """Attach a program to the entry of a function; it stays while the result is open.
 
     Through the performance monitoring unit ``kprobe`` (Linux 4.17), which needs neither
     tracefs nor a name that could clash.
     """
-    with open("/sys/bus/event_source/devices/kprobe/type") as file:
-        unit = int(file.read())
     name = ctypes.create_string_buffer(function.encode())
     # A return is bit 0 of config: devices/kprobe/format/retprobe.
-    fd = _perf_event_open(
-        0, type=unit, config=int(returns), config1=ctypes.addressof(name)
-    )
+    return _attach_kprobe(program, int(returns), config1=ctypes.addressof(name))
+
+
+def _attach_kprobe(program: int, config: int = 0, **place: int) -> int:
+    with open("/sys/bus/event_source/devices/kprobe/type") as file:
+        unit = int(file.read())
+    fd = _perf_event_open(0, type=unit, config=config, **place)
     try:
         fcntl.ioctl(fd, _IOC_SET_BPF, program)
         fcntl.ioctl(fd, _IOC_ENABLE, 0)
@@ -212,6 +295,20 @@ def open_perf_buffer(cpu: int, watermark: int) -> int:
     return fd
 
 
+def open_file_system(kind: str) -> int:
+    """Open the root of a file system such as tracefs, without a place to mount it.
+
+    It goes when the file descriptor is closed.
+    """
+    # flags: FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC
+    context = _call(_FSOPEN, kind.encode(), ctypes.c_uint(1))
+    try:
+        _call(_FSCONFIG, context, ctypes.c_uint(_FSCONFIG_CMD_CREATE), None, None, 0)
+        return _call(_FSMOUNT, context, ctypes.c_uint(1), ctypes.c_uint(0))
+    finally:
+        os.close(context)
+
+
 class _KernfsHandle(ctypes.Structure):
     # struct file_handle of include/linux/fs.h; FILEID_KERNFS of
     # include/linux/exportfs.h
@@ -251,7 +348,7 @@ def open_kernfs_folder(mounted: int, number: int) -> int:
 
 
 class _PerfEventAttr(ctypes.Structure):
-    # struct perf_event_attr, PERF_ATTR_SIZE_VER0
+    # struct perf_event_attr, PERF_ATTR_SIZE_VER1
     _fields_ = (
         ("type", ctypes.c_uint32),
         ("size", ctypes.c_uint32),
@@ -263,6 +360,7 @@ class _PerfEventAttr(ctypes.Structure):
         ("wakeup", ctypes.c_uint32),
         ("bp_type", ctypes.c_uint32),
         ("config1", ctypes.c_uint64),
+        ("config2", ctypes.c_uint64),
     )
 
 

@@ -4,7 +4,7 @@
 The rows of processes follow the rank of a process in `analysis.processes`.
 """
 
-from .bars import changes, processes, reasons
+from .bars import changes, functions, processes, reasons
 from .flow import flow
 from .lives import family
 from .model import Axis, Band, Box, Chart, Figure, Flow, Icicle, Node, Series
@@ -26,6 +26,7 @@ __all__ = [
     "described",
     "family",
     "flow",
+    "functions",
     "processes",
     "reasons",
     "stacks",

@@ -9,10 +9,10 @@ from .. import analysis
 from ..grouping import with_numbers
 from ..units import counted, printable
 from .model import Axis, Chart, Series
-from .palette import FEWER, MORE, of_reason, ranked
+from .palette import FEWER, MORE, PALETTE, of_reason, ranked
 from .rows import Ranking, row_axis, subtitle, tally_text
 
-__all__ = ["changes", "processes", "reasons"]
+__all__ = ["changes", "functions", "processes", "reasons"]
 
 _MAX_ROWS = 30
 
@@ -68,6 +68,56 @@ def reasons(df: pd.DataFrame) -> Chart:
     )
     totals = [tally["clones"] for tally in table]
     return _bars("Clones by reason", subtitle(df), series, row_axis(names), totals)
+
+
+# Kind of what is counted -> its noun.
+_COUNTED = {
+    "function": "function",
+    "tracepoint": "tracepoint",
+    "syscall": "system call",
+}
+
+
+def functions(table: pd.DataFrame, subtitle: str) -> Chart:
+    """Chart what was called most, as bars, with a colour for each kind.
+
+    Parameters
+    ----------
+    table
+        `Counts.table`.
+    subtitle
+        How much was counted.
+    """
+    shown = table.head(_MAX_ROWS).to_dict("records")
+    kinds = [kind for kind in _COUNTED if any(row["kind"] == kind for row in shown)]
+    series = []
+    for kind in kinds:
+        rows = [place for place, row in enumerate(shown) if row["kind"] == kind]
+        counts = [int(shown[place]["count"]) for place in rows]
+        series.append(
+            Series(
+                _COUNTED[kind],
+                PALETTE[list(_COUNTED).index(kind)],
+                [float(n) for n in counts],
+                [float(place) for place in rows],
+                [
+                    f"{printable(shown[place]['func'], 60)}: {counted(n, 'call')}"
+                    for place, n in zip(rows, counts, strict=True)
+                ],
+            )
+        )
+    totals = [int(row["count"]) for row in shown]
+    x = Axis("calls", 0, max([1, *totals]) * 1.15, whole=True)
+    return Chart(
+        "bars",
+        "Calls by function",
+        subtitle,
+        x,
+        row_axis([printable(row["func"], 60) for row in shown]),
+        tuple(series),
+        totals=tuple(totals),
+        legend=len(kinds) > 1,
+    )
 
 
 def _bars(

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skbnb.config import Config, parse_request, start_request, stop_request
+from skbnb.config import (
+    MAX_COUNTED,
+    MAX_LINE,
+    Config,
+    Counting,
+    Listing,
+    parse_request,
+    start_request,
+    stop_request,
+)
 from skbnb.errors import OptionError, RequestError
 
 GOOD = Config(cell_tid=12, notebook_pid=10, max_events=5, max_seconds=1.5)
@@ -51,6 +60,37 @@ BAD: list[tuple[str, Any]] = [
 def test_round_trip() -> None:
     assert parse_request(start_request(GOOD)) == GOOD
     assert parse_request(stop_request()) is None
+    assert parse_request(start_request(Listing())) == Listing()
+    assert parse_request(start_request(Counting([3, 1]))) == Counting([3, 1])
+
+
+def test_the_largest_count_fits_in_a_line() -> None:
+    most = list(range(9_999_999, 9_999_999 - MAX_COUNTED, -1))
+    assert len(start_request(Counting(most))) <= MAX_LINE
+
+
+@pytest.mark.parametrize(
+    "functions",
+    [
+        [],
+        [-1],
+        [1.0],
+        [True],
+        ["vfs_read"],
+        [1, 1],
+        [1 << 40],
+        list(range(MAX_COUNTED + 1)),
+        "vfs_*",
+        {"1": 1},
+        None,
+    ],
+)
+def test_a_count_takes_numbers_only(functions: Any) -> None:
+    with pytest.raises(OptionError, match="functions"):
+        Counting(functions)
+    line = json.dumps({"op": "count", "functions": functions}).encode()
+    with pytest.raises(RequestError, match="functions"):
+        parse_request(line)
 
 
 @pytest.mark.parametrize(("name", "value"), BAD)
@@ -75,6 +115,9 @@ def test_values_out_of_range(name: str, value: Any) -> None:
         b'{"op": "run"}',
         b'{"op": "stop", "now": true}',
         b'{"op": "start"}',
+        b'{"op": "list", "pattern": ".*"}',
+        b'{"op": "count"}',
+        b'{"op": "count", "functions": [1], "regex": "(a+)+$"}',
         json.dumps({**FIELDS, "text": "int f() {}"}).encode(),
         json.dumps({k: v for k, v in FIELDS.items() if k != "probe"}).encode(),
         json.dumps({**FIELDS, "op": ["start"]}).encode(),

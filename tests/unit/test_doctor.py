@@ -20,7 +20,7 @@ import pytest
 from skbnb import doctor
 from skbnb.agent import kheaders, layout
 from skbnb.cli import main
-from skbnb.config import Config
+from skbnb.config import Config, Request
 from skbnb.doctor import Finding, Machine, Report, Verdict, checks, rounds, tracing
 from skbnb.doctor.finding import CLONE
 from skbnb.doctor.machine import Done
@@ -66,8 +66,9 @@ class Recording:
         self._said = said
         self._stopped = threading.Event()
 
-    def start(self, config: Config) -> None:
-        self._tid = config.cell_tid
+    def start(self, request: Request) -> None:
+        assert isinstance(request, Config)
+        self._tid = request.cell_tid
 
     def frames(self) -> Iterator[Frame]:
         yield control(Kind.HELLO, **hello(**self._said))

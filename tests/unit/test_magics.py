@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -23,6 +24,7 @@ from traitlets.config import Config
 
 import skbnb
 from skbnb import notebook
+from skbnb.cells import transform
 from skbnb.doctor import Finding, Report, Verdict
 from skbnb.errors import (
     AgentLostError,
@@ -31,8 +33,9 @@ from skbnb.errors import (
     SkbnbError,
     TruncatedWarning,
 )
-from skbnb.magics import SkbMagics, split_statement, transform
+from skbnb.magics import SkbMagics, split_statement
 from skbnb.traces import Trace
+from skbnb.transport import AgentTransport
 from tests.records import frames, record
 
 RECORDS = [record(ts=2_000 + i, count=i + 1, pid=42 + i // 3) for i in range(4)]
@@ -442,3 +445,87 @@ def test_a_cell_that_runs_again_closes_what_it_showed(shell: InteractiveShell) -
         assert widgets() == of_one
     shell.run_cell("%%skbclone --panel\npass", cell_id="two")
     assert widgets() == before + 2 * (of_one - before)
+
+
+# ------------------------------------------------------------------ %%funccount
+
+
+@pytest.fixture
+def counting_agent(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """An agent of three functions, two tracepoints and two system calls."""
+    fake = Path(__file__).parents[1] / "fake_agent.py"
+    agent = AgentTransport([sys.executable, "-I", str(fake), "good"])
+    monkeypatch.setattr(notebook, "agent", lambda: agent)
+    yield
+    agent.kill()
+    agent.close()
+
+
+@pytest.mark.usefixtures("counting_agent")
+def test_a_count_is_shown_and_kept(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%funccount '*' 'sys_*' -o counts\nprint('said')\n6 * 7")
+    assert ran.error is None
+    assert ran.result.result == 42
+    assert "said" in ran.printed
+    assert [sorted(data) for data in ran.displayed] == [
+        ["text/html", "text/plain"],
+        ["application/vnd.plotly.v1+json", "image/svg+xml", "text/plain"],
+    ]
+    assert "vfs_open" not in ran.displayed[0]["text/plain"]
+    counts = shell.user_ns["counts"]
+    assert counts["func"].tolist() == ["sys_read", "nft_do_chain", "vfs_read"]
+
+
+@pytest.mark.usefixtures("counting_agent")
+def test_a_quiet_count_of_all_that_matches(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%funccount -q --all -r ^vfs_ sys_read -o counts\npass")
+    assert not ran.displayed
+    assert not ran.printed
+    assert shell.user_ns["counts"]["count"].tolist() == [1, 0]
+
+
+@pytest.mark.usefixtures("counting_agent")
+def test_a_cell_that_fails_still_shows_its_count(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%funccount vfs_*\n\n1 / 0")
+    assert isinstance(ran.error, ZeroDivisionError)
+    assert ran.error.__traceback__
+    assert "0 calls of 0 functions" in ran.displayed[0]["text/plain"]
+    assert Ran(shell, "%%funccount vfs_*\n1").error is None
+
+
+@pytest.mark.usefixtures("counting_agent")
+def test_a_count_around_another_magic(shell: InteractiveShell) -> None:
+    ran = Ran(shell, "%%funccount vfs_*\n%%capture said\nprint('hidden')")
+    assert ran.error is None
+    assert "hidden" not in ran.printed
+    assert shell.user_ns["said"].stdout == "hidden\n"
+
+
+@pytest.mark.usefixtures("counting_agent")
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("zzz*", "matches none of 3 functions"),
+        ("", "PATTERN"),
+        ("-r '('", "no regular expression"),
+        ("--limit 1 vfs_*", "the limit is 1"),
+        ("vfs_* -o 1", "no variable's name"),
+    ],
+)
+def test_a_count_that_cannot_be_does_not_run_the_cell(
+    shell: InteractiveShell, line: str, message: str
+) -> None:
+    ran = Ran(shell, f"%%funccount {line}\nran = 1")
+    assert isinstance(ran.error, OptionError)
+    assert message in str(ran.error)
+    assert "ran" not in shell.user_ns
+    assert "%%skbclone" not in str(ran.error)
+
+
+def test_a_count_completes_its_own_options(shell: InteractiveShell) -> None:
+    with provisionalcompleter():
+        found = {c.text for c in shell.Completer.completions("%%funccount --", 14)}
+    assert "--limit" in found
+    assert "--snaplen" not in found
