@@ -80,14 +80,16 @@ def _follow(words: Sequence[str], relayed: list[int], screen: _Screen) -> int:
     except (OSError, ValueError) as error:
         say(f"{words[0]}: {getattr(error, 'strerror', error)}")
         return NOT_RUNNABLE
-    while True:
-        while relayed:
-            process.send_signal(relayed.pop(0))
-        try:
-            status = process.wait(TICK_SECONDS)
-            return 128 - status if status < 0 else status
-        except subprocess.TimeoutExpired:
-            screen.show_calls()
+    # Whatever happens here, it is waited for.
+    with process:
+        while True:
+            while relayed:
+                process.send_signal(relayed.pop(0))
+            try:
+                status = process.wait(TICK_SECONDS)
+                return 128 - status if status < 0 else status
+            except subprocess.TimeoutExpired:
+                screen.show_calls()
 
 
 @contextlib.contextmanager

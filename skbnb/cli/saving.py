@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ _FORMS: dict[str, Callable[[Trace, str], None]] = {
 
 
 def check(path: str, snaplen: int) -> None:
-    """See beforehand that a trace can be saved there; this makes the file.
+    """See beforehand that a trace can be saved there.
 
     Raises
     ------
@@ -48,9 +49,12 @@ def check(path: str, snaplen: int) -> None:
         raise OptionError(
             "Parquet needs pyarrow", "Run `pip install pyarrow`, or write a .csv."
         )
+    was_there = os.path.exists(path)
     try:
         with open(path, "ab"):
             pass
+        if not was_there:
+            os.unlink(path)
     except OSError as error:
         raise _cannot(path, error) from None
 

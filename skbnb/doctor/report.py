@@ -95,7 +95,7 @@ class Report:
         """As a table, without scripts or anything to fetch."""
         from ..views import STYLE
 
-        titles = ("verdict", "what", "found")
+        titles = ("what", "verdict", "found")
         head = "".join(
             f'<th scope="col" class="words">{title}</th>' for title in titles
         )
@@ -130,7 +130,7 @@ def _row(finding: Finding) -> str:
     )
     advice = f"<br>try: <code>{remedy}</code>" if remedy else ""
     return (
-        f'<tr><td class="words">{verdict}</td><th scope="row">{name}</th>'
+        f'<tr><th scope="row" class="words">{name}</th><td class="words">{verdict}</td>'
         f'<td class="words">{found}{advice}</td></tr>'
     )
 

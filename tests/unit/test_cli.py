@@ -304,11 +304,12 @@ def test_options_of_no_use_are_one_line(
 
 def test_what_cannot_be_traced_is_not_run(tmp_path: Path) -> None:
     environment = {**os.environ, "SKBNB_AGENT": "replay:/no/such/file"}
-    done = ran("run", "touch", str(tmp_path / "ran"), env=environment)
+    saved, made = tmp_path / "saved.csv", tmp_path / "ran"
+    done = ran("run", "-o", str(saved), "touch", str(made), env=environment)
     assert done.returncode == 125
     assert done.stderr.startswith("skbnb: cannot read /no/such/file: No such file")
     assert done.stderr.count("\n") == 1
-    assert not (tmp_path / "ran").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def save_as(form: str, recording: Path, *options: str) -> Path:

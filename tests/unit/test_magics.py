@@ -401,7 +401,7 @@ def test_the_doctor_on_a_page_grows_in_one_place(shell: InteractiveShell) -> Non
         del vars(shell)["kernel"]
     assert ran.printed == ""
     pages = [data["text/html"] for data in ran.displayed]
-    assert [page.count("<tr><td") for page in pages] == [0, 1, 2, 3]
+    assert [page.count('<tr><th scope="row"') for page in pages] == [0, 1, 2, 3]
     assert [data["text/plain"] for data in ran.displayed][-1] == Report(FINDINGS).text()
     publisher: Any = shell.display_pub
     assert [output["update"] for output in publisher.outputs] == [False] + [True] * 3

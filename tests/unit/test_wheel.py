@@ -109,6 +109,13 @@ def test_the_extension_works_from_the_wheel(python: Path, tmp_path: Path) -> Non
     run(python, "-I", program, cwd=tmp_path)
 
 
+def test_the_command_works_from_the_wheel(python: Path, tmp_path: Path) -> None:
+    skbnb = python.with_name("skbnb")
+    assert run(skbnb, "--version", cwd=tmp_path).startswith("skbnb ")
+    source = run(skbnb, "source", "tracepoint", cwd=tmp_path)
+    assert '#line 1 "bpf/tracepoint.c"' in source
+
+
 def test_an_editable_install_finds_its_c_files(tmp_path: Path) -> None:
     # There, nothing puts bpf/ inside the package. -I: not through a current folder.
     code = "from skbnb.transport import bpf_folder; print(bpf_folder())"
