@@ -52,6 +52,11 @@ class Lines:
         self._stride, self._offset, self._base = RECORD.itemsize, 0, 0
         self._first: int | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether there has been any."""
+        return self._first is not None
+
     def take(self, frames: Sequence[Frame]) -> list[str]:
         """Lines for what is new since the last call; with titles above the first."""
         new, self._seen = frames[self._seen :], len(frames)

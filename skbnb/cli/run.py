@@ -137,7 +137,8 @@ class _Screen:
         if self._quiet:
             notebook.warn(trace)
         else:
-            self._print(["", *summary(trace.events).splitlines()])
+            gap = [""] if self._lines.begun else []
+            self._print([*gap, *summary(trace.events).splitlines()])
 
     def _print(self, lines: Sequence[str]) -> None:
         try:

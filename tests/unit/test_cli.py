@@ -258,6 +258,13 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("recording")
+def test_nothing_was_cloned() -> None:
+    done = ran("run", "--comm", "no", "true")
+    assert done.stderr.startswith("0 clones in ")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("recording")
 def test_the_words_of_the_command_are_its_own() -> None:
     for dashes in ([], ["--"]):
         done = ran("run", "-q", *dashes, "echo", "--scope", "all", "--", "-o", "x")
