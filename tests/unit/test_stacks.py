@@ -328,7 +328,7 @@ def test_a_figure_has_an_end() -> None:
     assert "left out: functions below the 64th, of 4 clones" in icicle.subtitle
 
 
-def test_the_largest_figure_is_small_and_quick() -> None:
+def test_the_largest_figure_is_small() -> None:
     # As many stacks as a kernel's map may hold, and as deep as they get, of long names
     # that each need escaping; alike in the beginning, and then no more.
     df = made(
@@ -337,11 +337,9 @@ def test_the_largest_figure_is_small_and_quick() -> None:
             for n in range(16_384)
         ]
     )
-    began = time.process_time()
     icicle = charts.stacks(df)
     figure, image = figures.draw(icicle), svg.draw(icicle)
-    # Some 0.3 s; a box for each function of each stack would take far more.
-    assert time.process_time() - began < 1.5
+    # And not one for each function of each stack.
     assert len(icicle.boxes) == 400
     assert len(figure.to_json()) < 300_000
     assert len(image) < 300_000
