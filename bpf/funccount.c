@@ -52,11 +52,9 @@ static __always_inline bool is_compat(void)
 	return flags & COMPAT_BIT;
 }
 
-/* sys_enter(regs, number) */
-int count_call(struct bpf_raw_tracepoint_args *ctx)
+static __always_inline int count_number(u64 number)
 {
 	u32 compat = SLOTS - 1;
-	u64 number = ctx->args[1];
 	u32 key = number;
 	u32 *slot;
 
@@ -70,6 +68,27 @@ int count_call(struct bpf_raw_tracepoint_args *ctx)
 	else if (*slot)
 		count(*slot - 1);
 	return 0;
+}
+
+/* What perf gives a program at raw_syscalls:sys_enter. */
+struct enter {
+	u64 common;
+	u64 number;
+};
+
+/*
+ * Where perf has the tracepoint. A raw tracepoint's program can be preempted on new kernels, and
+ * until it goes on the kernel runs it for no other task on that CPU; perf's cannot.
+ */
+int count_call(struct enter *ctx)
+{
+	return count_number(ctx->number);
+}
+
+/* Where it has not: sys_enter(regs, number) */
+int count_raw_call(struct bpf_raw_tracepoint_args *ctx)
+{
+	return count_number(ctx->args[1]);
 }
 
 /* A piece of the kernel's memory, for the loader: it has no other way to it everywhere. */

@@ -95,7 +95,7 @@ class Counts:
 
     def _calls(self) -> str:
         calls, called = int(self.table["count"].sum()), len(self.table)
-        kinds = self.everything["kind"].unique()
+        kinds = (self.table if called else self.everything)["kind"].unique()
         noun = _NOUNS[kinds[0]] if len(kinds) == 1 else "function"
         seconds = self.about["duration"]
         time = "unknown time" if seconds is None else duration(seconds)

@@ -15,7 +15,7 @@ from ..errors import LayoutError, RequestError
 from ..wire import Kind
 from . import calls, syscalls
 from .compiler import compiled
-from .functions import Countable, Group, functions, tracepoints
+from .functions import Countable, Group, functions, perf_number, tracepoints
 from .layout import Btf, Layout
 
 __all__ = ["FunctionCounter"]
@@ -179,12 +179,20 @@ class _Programs:
         kprobe, many = syscalls.PROG_TYPE_KPROBE, syscalls.TRACE_KPROBE_MULTI
         return syscalls.load_program(kprobe, code, many)
 
-    def count_calls(self, slots: dict[int, int]) -> int:
-        """Load the program that counts system calls: number -> slot."""
+    def choose_calls(self, slots: dict[int, int]) -> None:
+        """Say which system calls are counted: number -> slot."""
         table = self._bpf[b"slots_of_calls"]
         for number in range(calls.MOST):
             syscalls.set_element(table.map_fd, number, slots.get(number, -1) + 1)
+
+    def count_calls(self) -> int:
+        """Load the program that counts them at perf's tracepoint."""
         code: bytes = self._bpf.dump_func(b"count_call")
+        return syscalls.load_program(syscalls.PROG_TYPE_TRACEPOINT, code)
+
+    def count_raw_calls(self) -> int:
+        """Load the program that counts them at the raw tracepoint."""
+        code: bytes = self._bpf.dump_func(b"count_raw_call")
         return syscalls.load_program(syscalls.PROG_TYPE_RAW_TRACEPOINT, code)
 
     @contextlib.contextmanager
@@ -238,6 +246,10 @@ class _Run:
         self._how = {"kprobe-multi": 0, "kprobe": 0, "tracepoint": 0, "syscall": 0}
         self._held: list[int] = []
         self._loaded: list[int] = []
+        # The program that counts in a slot, and in no other; what it was not run for.
+        self._of_slot: dict[int, int] = {}
+        self._skipped: dict[int, int] = {}
+        self._before: dict[int, int] = {}
         self._began = self._ended = self._missed = 0
 
     def _slots(self, kind: str) -> list[int]:
@@ -265,9 +277,16 @@ class _Run:
         if not slots:
             return
         numbers = {self._wanted[slot].places[0]: slot for slot in slots}
-        program = self._programs.count_calls(numbers)
+        self._programs.choose_calls(numbers)
+        known_to_perf = perf_number("raw_syscalls:sys_enter")
+        if known_to_perf is None:
+            program = self._programs.count_raw_calls()
+            held = syscalls.attach_raw_tracepoint(program, "sys_enter")
+        else:
+            program = self._programs.count_calls()
+            held = syscalls.attach_perf_tracepoint(program, known_to_perf)
         self._loaded.append(program)
-        self._held.append(syscalls.attach_raw_tracepoint(program, "sys_enter"))
+        self._held.append(held)
         self._how["syscall"] = len(slots)
 
     def _attach_tracepoint(self, slot: int) -> None:
@@ -276,6 +295,7 @@ class _Run:
         try:
             program = self._programs.count_one(kind, slot)
             self._loaded.append(program)
+            self._of_slot[slot] = program
             self._held.append(syscalls.attach_raw_tracepoint(program, name))
         except OSError as error:
             self._refused[slot] = _why(error)
@@ -319,6 +339,7 @@ class _Run:
         try:
             program = self._programs.count_one(syscalls.PROG_TYPE_KPROBE, slot)
             self._loaded.append(program)
+            self._of_slot[slot] = program
             for address in self._wanted[slot].places:
                 held.append(syscalls.attach_kprobe_at(program, address))
         except OSError as error:
@@ -331,6 +352,7 @@ class _Run:
 
     def begin(self) -> int:
         """Count from now on; gives this moment."""
+        self._before = self._skips()
         self._programs.switch(True)
         self._began = time.monotonic_ns()
         return self._began
@@ -339,7 +361,17 @@ class _Run:
         """Count no more."""
         self._programs.switch(False)
         self._ended = time.monotonic_ns()
-        self._missed = sum(map(syscalls.skipped_runs, self._loaded))
+        after = self._skips()
+        skipped = {program: after[program] - self._before[program] for program in after}
+        # Where a program has one slot, what it was not run for was a call of that.
+        self._skipped = {
+            slot: skipped.pop(program) for slot, program in self._of_slot.items()
+        }
+        self._missed = sum(skipped.values())
+
+    def _skips(self) -> dict[int, int]:
+        """How often the kernel did not run each program, as it was running already."""
+        return {program: syscalls.skipped_runs(program) for program in self._loaded}
 
     @property
     def attachments(self) -> int:
@@ -364,7 +396,7 @@ class _Run:
         *counts, compat = self._programs.counts([*range(len(self._wanted)), _COMPAT])
         return {
             "counts": [
-                None if slot in self._refused else count
+                None if slot in self._refused else count + self._skipped.get(slot, 0)
                 for slot, count in enumerate(counts)
             ],
             "refused": {str(slot): why for slot, why in self._refused.items()},

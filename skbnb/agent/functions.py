@@ -12,7 +12,7 @@ from typing import Callable, Iterator, NamedTuple
 from . import syscalls
 from .symbols import KALLSYMS
 
-__all__ = ["Countable", "Group", "functions", "tracepoints"]
+__all__ = ["Countable", "Group", "functions", "perf_number", "tracepoints"]
 
 # What the kernel calls a function in its table, and what it is no function by.
 _SYMBOL = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)(?:\s\[(\w+)\])?$", re.M)
@@ -124,6 +124,12 @@ def tracepoints() -> Group:
         if not name.startswith(("syscalls:", "ftrace:", "initcall:"))
     ]
     return Group(found, [], "" if found else "tracefs cannot be read here")
+
+
+def perf_number(tracepoint: str) -> int | None:
+    """What perf knows a tracepoint by, as ``raw_syscalls:sys_enter``."""
+    text = _read("tracefs", f"events/{tracepoint.replace(':', '/')}/id")
+    return int(text) if text else None
 
 
 def _read(file_system: str, name: str) -> str:

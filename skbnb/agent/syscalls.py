@@ -24,7 +24,7 @@ _OBJ_GET_INFO_BY_FD, _MAP_LOOKUP_AND_DELETE_BATCH = 15, 25
 _PROG_TEST_RUN, _LINK_CREATE = 10, 28
 _MAP_TYPE_RINGBUF = 27
 _PROG_TYPE_SOCKET_FILTER = 1
-PROG_TYPE_KPROBE, PROG_TYPE_RAW_TRACEPOINT = 2, 17
+PROG_TYPE_KPROBE, PROG_TYPE_TRACEPOINT, PROG_TYPE_RAW_TRACEPOINT = 2, 5, 17
 TRACE_KPROBE_MULTI = 42
 
 # Of all machines alike: fsopen(2), fsconfig(2) and fsmount(2), since Linux 5.2.
@@ -32,7 +32,7 @@ _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _FSCONFIG_CMD_CREATE = 6
 
 # include/uapi/linux/perf_event.h
-_TYPE_SOFTWARE = 1
+_TYPE_SOFTWARE, _TYPE_TRACEPOINT = 1, 2
 _COUNT_SW_BPF_OUTPUT = 10
 _SAMPLE_RAW = 1 << 10
 _WATERMARK = 1 << 14
@@ -252,7 +252,24 @@ def attach_kprobe(program: int, function: str, returns: bool = False) -> int:
 def _attach_kprobe(program: int, config: int = 0, **place: int) -> int:
     with open("/sys/bus/event_source/devices/kprobe/type") as file:
         unit = int(file.read())
-    fd = _perf_event_open(0, type=unit, config=config, **place)
+    return _with_program(
+        _perf_event_open(0, type=unit, config=config, **place), program
+    )
+
+
+def attach_perf_tracepoint(program: int, number: int) -> int:
+    """Attach a program to a tracepoint, by the ``id`` that tracefs tells of it."""
+    event = _perf_event_open(
+        0,
+        type=_TYPE_TRACEPOINT,
+        config=number,
+        sample_period=1,
+        sample_type=_SAMPLE_RAW,
+    )
+    return _with_program(event, program)
+
+
+def _with_program(fd: int, program: int) -> int:
     try:
         fcntl.ioctl(fd, _IOC_SET_BPF, program)
         fcntl.ioctl(fd, _IOC_ENABLE, 0)
