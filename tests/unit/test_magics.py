@@ -529,3 +529,15 @@ def test_a_count_completes_its_own_options(shell: InteractiveShell) -> None:
         found = {c.text for c in shell.Completer.completions("%%funccount --", 14)}
     assert "--limit" in found
     assert "--snaplen" not in found
+
+
+@pytest.mark.usefixtures("counting_agent")
+def test_a_page_shows_how_far_attaching_is(
+    shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "kernel", object(), raising=False)
+    ran = Ran(shell, "%%funccount vfs_* 'sys_*'\npass")
+    assert ran.error is None
+    assert ran.displayed[0]["text/html"].startswith("<progress value=")
+    last = [data for data in ran.displayed if "<progress" in data.get("text/html", "")]
+    assert last[-1]["text/plain"] == "attaching: 4 of 4"
