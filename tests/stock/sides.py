@@ -22,7 +22,12 @@ _ITS_OWN = {"time", "t", "count", "origin", "life"}
 
 # What they say otherwise of the same: who had the socket, and that nobody knows.
 _SAME: dict[str, str | None] = {"companion": "socket", "none": None}
-COMPARED = [column.name for column in COLUMNS if column.name not in _ITS_OWN]
+# Packets' bytes are compared with a sniffer's: live/test_packets.py.
+COMPARED = [
+    column.name
+    for column in COLUMNS
+    if column.name not in _ITS_OWN and column.option != "snaplen"
+]
 
 # A call, and what a probe says of it: value by column, None for what it does not know.
 # A call is named by its clone's address, and how often that was a clone's before. An
