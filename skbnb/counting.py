@@ -124,7 +124,7 @@ class Counting:
         barred = dict.fromkeys(self._choice.barred, "the kernel forbids it")
         return {
             "patterns": list(self._patterns),
-            "counts": said["counts"] if said else [0] * len(self._wanted),
+            "counts": said["counts"] if said else [None] * len(self._wanted),
             "refused": {
                 **{
                     self._wanted[int(slot)].name: printable(why, 200)

@@ -195,7 +195,7 @@ class Trace:
             for frame in self.frames:
                 file.write(frame.pack())
 
-    @property
+    @functools.cached_property
     def packets(self) -> Packets:
         """The first bytes of packets, by the column ``packet``.
 

@@ -115,6 +115,8 @@ def test_an_agent_that_dies_leaves_no_counts(agent: AgentTransport) -> None:
         skbnb.funccount("vfs_*", transport=agent) as counts,
     ):
         pass
+    # Of nothing it is said that it was not called.
+    assert counts.everything.empty
     assert counts.table.empty
     assert counts.receipt().startswith("TRUNCATED: nothing was counted: the agent")
     assert counts.about["missed"] is None

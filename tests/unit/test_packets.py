@@ -80,6 +80,8 @@ def test_a_sighting_has_the_bytes_that_the_call_had_not() -> None:
     assert made.packets[3] == (ETHERNET + IPV4[:8], 1514, 14)
     assert made.packets[1].data == ETHERNET + IPV4
     assert len(made.packets) == 5
+    # Looked up row by row, it is put together once.
+    assert made.packets is made.packets
     assert [packet.length for packet in made.packets[1:4]] == [42, 0, 1514]
     with pytest.raises(IndexError, match="no packet has the number 5"):
         made.packets[5]
