@@ -8,7 +8,7 @@
 #ifndef SKB_EVENT_H
 #define SKB_EVENT_H
 
-#define SKB_EVENT_ABI 5
+#define SKB_EVENT_ABI 6
 
 /* What the record is about. */
 enum skb_kind {
@@ -127,6 +127,22 @@ struct skb_socket {
 	__u32 inode;		/* as in /proc/PID/fd; 0: none (not accepted yet, or closed) */
 	__u32 pid;		/* the process that used it last; 0: none was seen */
 	char comm[16];		/* of the thread that did */
+};
+
+/* A call, as a first program says it: in the place of the record. */
+struct handbook_event {
+	__u64 ts;		/* as in the record */
+	__u64 count;		/* read and then written back, so calls can have the same */
+	__u32 pid;		/* the thread id of the running task */
+	__u32 pad;
+	char comm[16];		/* of the running task */
+};
+
+/* How many calls a process made, where they are only added up: each with a u64, which is the sum. */
+struct tally_key {
+	__u32 pid;		/* process id (tgid) of the running task */
+	__u32 scope;		/* enum skb_scope */
+	char comm[16];		/* of the running task */
 };
 
 #endif

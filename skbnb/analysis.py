@@ -273,8 +273,10 @@ def family(df: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     OptionError
-        The kernel could not number its calls, so packets cannot be told apart.
+        The kernel could not number its calls, so packets cannot be told apart; or the
+        rows lack one of these columns.
     """
+    grouping.need(df, "count", "origin", "parent", "clone")
     rows = df[_equals(df, "kind", "clone") & df["origin"].notna()]
     if len(df) and df["count"].isna().all():
         raise OptionError(

@@ -22,6 +22,7 @@ __all__ = [
     "MAX_SNAPLEN",
     "PROBES",
     "SCOPES",
+    "WAYS",
     "Config",
     "Counting",
     "Listing",
@@ -37,6 +38,7 @@ MAX_COUNTED = 8000  # functions; their numbers must fit in a line
 
 PROBES = ("auto", "fentry", "kprobe", "tracepoint")
 SCOPES = ("cell", "notebook", "all")
+WAYS = ("ring", "perf", "trace", "count")
 BUFFERS = ("auto", "ring", "perf")
 LAYOUTS = ("auto", "btf", "headers")
 ALSO = ("nothing", "copy")
@@ -53,6 +55,11 @@ class Config:
     ----------
     probe
         ``auto`` (the first that really attaches) or a probe's name.
+    via
+        What the kernel gives for each call. ``ring``: a record with all that is known
+        of it. ``trace`` and ``perf``: what the two first programs of a handbook give, a
+        line in the kernel's trace buffer or a struct in a perf buffer. ``count``:
+        nothing, calls are added up by process.
     buffer
         What takes records from the kernel to the agent: the BPF ``ring`` buffer or, one
         for each CPU, ``perf`` buffers. ``auto``: the ring where the kernel has one.
@@ -85,6 +92,7 @@ class Config:
     cell_tid: int
     notebook_pid: int
     probe: str = "auto"
+    via: str = "ring"
     buffer: str = "auto"
     layout: str = "auto"
     stacks: bool = False
@@ -100,6 +108,17 @@ class Config:
             value = getattr(self, name)
             if not valid(value):
                 raise OptionError(f"{name} is {value!r:.80}, not {wanted}")
+        defaults = {field.name: field.default for field in fields(self)}
+        for name in _OF_RING if self.via != "ring" else ():
+            if getattr(self, name) != defaults[name]:
+                raise OptionError(
+                    f"{name} is for records, which via {self.via} has none of",
+                    f"Leave {name} away, or take via ring.",
+                )
+
+
+# What says how records are made and kept.
+_OF_RING = ("buffer", "stacks", "also", "follow", "snaplen", "max_events")
 
 
 def _is_int(value: Any, low: int, high: int) -> bool:
@@ -112,6 +131,7 @@ def _is_seconds(value: Any) -> bool:
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "probe": (lambda v: type(v) is str and v in PROBES, " or ".join(PROBES)),
+    "via": (lambda v: type(v) is str and v in WAYS, " or ".join(WAYS)),
     "buffer": (lambda v: type(v) is str and v in BUFFERS, " or ".join(BUFFERS)),
     "layout": (lambda v: type(v) is str and v in LAYOUTS, " or ".join(LAYOUTS)),
     "stacks": (lambda v: type(v) is bool, "true or false"),

@@ -8,6 +8,7 @@
     │   ├── LayoutError         the kernel does not say where its struct members are
     │   ├── ProbeError          no probe could be attached
     │   ├── RequestError        the agent refused what it was asked
+    │   ├── PipeError           nothing can be read from the kernel's trace pipe
     │   └── AgentLostError      it ended, or stopped answering, in the middle
     ├── StreamError             bytes that are not a skbnb stream
     │   └── AbiError            a stream of another version
@@ -29,6 +30,7 @@ __all__ = [
     "LayoutError",
     "LossWarning",
     "OptionError",
+    "PipeError",
     "PrivilegeError",
     "ProbeError",
     "RequestError",
@@ -111,6 +113,12 @@ class RequestError(AgentError):
     hint = "Restart the notebook's kernel, so that both parts are of one version."
 
 
+class PipeError(AgentError):
+    """Nothing can be read from the kernel's trace pipe."""
+
+    hint = "Leave via trace away: no other way needs the pipe."
+
+
 class AgentLostError(AgentError):
     """The agent ended, or stopped answering, in the middle."""
 
@@ -162,6 +170,7 @@ CODES: dict[str, type[AgentError]] = {
     "layout": LayoutError,
     "probe": ProbeError,
     "request": RequestError,
+    "pipe": PipeError,
     "privilege": PrivilegeError,
     "internal": AgentError,
 }

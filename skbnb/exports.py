@@ -71,8 +71,9 @@ def to_html(df: pd.DataFrame, path: StrPath) -> None:
     made: list[charts.Figure] = [
         charts.timeline(df),
         charts.processes(df),
-        charts.flow(df),
     ]
+    if "reason" in df:
+        made.append(charts.flow(df))
     if "stack" in df:
         made.append(charts.stacks(df))
     facts = Facts.of(df)
@@ -122,6 +123,8 @@ def to_perfetto(df: pd.DataFrame, path: StrPath) -> None:
     "Trace Event Format", the Chromium project, 2016.
     """
     df = df.sort_values("t", kind="stable")
+    if "tid" not in df:
+        df = df.assign(tid=df["pid"])
     with open(path, "w", encoding="utf-8") as file:
         file.write('{"displayTimeUnit":"ns","traceEvents":[\n')
         lines = (json.dumps(event) for event in _events(df))

@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .grouping import combinations, numbered
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
-__all__ = ["Facts"]
+__all__ = ["WHY_LOST", "Facts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class Facts:
     failures: int
     copied: int
 
+    via: str = "ring"
     probe: str | None = None
     coverage: str | None = None
     buffer: str | None = None
@@ -42,6 +45,9 @@ class Facts:
     scope: str | None = None
     emitted: int | None = None
     captured: int | None = None
+    counted: int | None = None
+    calls: int | None = None
+    foreign: int | None = None
     lost: int | None = None
     limited: int | None = None
     failed: int | None = None
@@ -69,7 +75,7 @@ class Facts:
         said = df.attrs.get("skbnb", {})
         names = (f.name for f in fields(cls))
         known = {name: said[name] for name in names if said.get(name) is not None}
-        counts = df["kind"].value_counts()
+        counts = _kinds(df)
         known["clones"] = int(counts.get("clone", 0))
         known["failures"] = int(counts.get("failed", 0))
         known["copied"] = int(counts.get("copy", 0))
@@ -81,4 +87,22 @@ class Facts:
         """How many clones are missing, as one phrase."""
         if self.lost is None:
             return "WARNING: lost unknown"
-        return f"WARNING: {self.lost:,} lost: ring full" if self.lost else "0 lost"
+        if not self.lost:
+            return "0 lost"
+        return f"WARNING: {self.lost:,} lost: {WHY_LOST[self.via]}"
+
+
+WHY_LOST = {
+    "ring": "ring full",
+    "perf": "buffer full",
+    "trace": "its line was overwritten, or read by another",
+    "count": "no room for its process",
+}
+"""What the kernel gives for each call (``via``) -> why there can be a call without."""
+
+
+def _kinds(df: pd.DataFrame) -> Mapping[Any, int]:
+    """How many calls of each kind; where they were only added up, clones."""
+    if "kind" in df:
+        return df["kind"].value_counts().to_dict()
+    return {"clone": int(df["clones"].sum())}

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .errors import OptionError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -58,8 +60,25 @@ def category(df: pd.DataFrame, column: str) -> pd.Categorical:
     return pd.Categorical(df[column])
 
 
+def need(df: pd.DataFrame, *columns: str) -> None:
+    """Raise OptionError unless the rows have these columns."""
+    for column in columns:
+        if column not in df:
+            raise OptionError(
+                f"these rows have no column {column!r}",
+                "A trace via ring has it: take its rows with all columns.",
+            )
+
+
 def numbered(df: pd.DataFrame, column: str) -> Numbered:
-    """A column of names, or of whole numbers that repeat and are never absent."""
+    """A column of names, or of whole numbers that repeat and are never absent.
+
+    Raises
+    ------
+    OptionError
+        The rows have no such column.
+    """
+    need(df, column)
     values = df[column]
     if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype.kind not in "iu":
         known = category(df, column)

@@ -217,6 +217,12 @@ class Run:
         self._live: Live | None = None
         self._status: StatusLine | None = None
         self._display: DisplayHandle
+        if arguments.via != "ring" and (arguments.live or arguments.panel):
+            asked = "--live" if arguments.live else "--panel"
+            raise OptionError(
+                f"via {arguments.via} gives too little for {asked}",
+                f"Leave {asked} away, or take --via ring.",
+            )
         self._tracing = notebook.trace(
             **options.chosen(arguments), record=arguments.record
         )
@@ -338,7 +344,7 @@ def show(trace: Trace) -> None:
     sys.stdout.flush()
     events = trace.events
     display(TraceView(events))
-    if len(events):
+    if len(events) and "t" in events:
         plot = SkbAccessor(events).plot
         display(plot.timeline())
         display(plot.processes())

@@ -106,6 +106,8 @@ class Tracing:
 
 def warn(trace: Trace) -> None:
     """Say what is missing from a trace that nobody displays."""
+    from .facts import WHY_LOST
+
     about = trace.events.attrs["skbnb"]
     if about["truncated"]:
         warnings.warn(
@@ -115,7 +117,8 @@ def warn(trace: Trace) -> None:
         )
     if about["lost"]:
         warnings.warn(
-            f"{about['lost']:,} of {about['calls']:,} clones lost: the ring was full",
+            f"{about['lost']:,} of {about['calls']:,} clones lost: "
+            f"{WHY_LOST[about['via']]}",
             LossWarning,
             stacklevel=3,
         )
@@ -127,6 +130,7 @@ def trace(
     pid: int | None = None,
     comm: str | None = None,
     probe: str = "auto",
+    via: str = "ring",
     max_events: int | None = None,
     max_seconds: float | None = None,
     buffer: str = "auto",
@@ -147,6 +151,10 @@ def trace(
         Which events `Trace.events` holds, as in `Selection`; all are recorded.
     probe
         How skb_clone() is seen; ``auto`` takes the first probe that attaches.
+    via
+        What the kernel gives for each call: ``ring``, all that is known of it; ``perf``
+        or ``trace``, what a handbook's first programs give; ``count``, a sum for each
+        process.
     max_events
         Keep at most this many clones of the whole machine, and count the others.
     max_seconds
@@ -178,7 +186,7 @@ def trace(
     OptionError
         A value is of no use.
     """
-    from .traces import Selection
+    from .traces import UNSCOPED, Selection
 
     if pid is not None:
         check_pid(pid)
@@ -186,6 +194,7 @@ def trace(
         cell_tid=threading.get_native_id(),
         notebook_pid=os.getpid(),
         probe=probe,
+        via=via,
         buffer=buffer,
         layout=layout,
         stacks=stacks,
@@ -196,7 +205,10 @@ def trace(
         max_events=max_events,
         max_seconds=max_seconds,
     )
-    return Tracing(Selection(scope, pid, comm), config, record, transport)
+    selection = Selection(scope, pid, comm)
+    if via in UNSCOPED:
+        selection = selection.of_all()
+    return Tracing(selection, config, record, transport)
 
 
 def check_pid(pid: int) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .config import ALSO, BUFFERS, LAYOUTS, PROBES, SCOPES
+from .config import ALSO, BUFFERS, LAYOUTS, PROBES, SCOPES, WAYS
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-__all__ = ["Option", "chosen", "selecting", "tracing", "whole_number"]
+__all__ = ["VIA", "Option", "chosen", "selecting", "tracing", "whole_number"]
 
 
 _SCOPES = {
@@ -52,6 +52,17 @@ def _choice(
     """An option that has one of a few values, all of them named in its help."""
     metavar = "|".join(values)
     return _option(flag, choices=values, metavar=metavar, default=default, help=text)
+
+
+VIA = _choice(
+    "--via",
+    WAYS,
+    "What the kernel gives for each call: all that is known of it (ring), what "
+    "a handbook's two first programs give (trace, perf), or one sum for each "
+    "process (count).",
+    default=WAYS[0],
+)
+"""Of a trace, and of the program that it loads."""
 
 
 def selecting(what: str) -> tuple[Option, ...]:
@@ -101,6 +112,7 @@ def tracing(what: str) -> tuple[Option, ...]:
             PROBES,
             "How to see skb_clone(); auto takes the first that attaches.",
         ),
+        VIA,
         _choice(
             "--buffer",
             BUFFERS,

@@ -13,7 +13,8 @@ import numpy as np
 from .charts.model import Axis, Chart, Series
 from .charts.palette import GREY, PALETTE
 from .charts.rows import row_axis
-from .schema import RECORD, WITHIN, Kind
+from .payloads import Form
+from .schema import WITHIN, Kind
 from .units import counted, duration, nice, printable, si
 from .wire import Frame
 from .wire import Kind as FrameKind
@@ -66,8 +67,7 @@ class Progress:
     _bins: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(_MAX_BINS, np.int64)
     )
-    _stride: int = RECORD.itemsize
-    _offset: int = 0
+    _form: Form = field(default_factory=Form)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, frames: Sequence[Frame]) -> None:
@@ -79,8 +79,7 @@ class Progress:
         new, self._seen = frames[self._seen :], len(frames)
         for frame in new:
             if frame.kind is FrameKind.HELLO:
-                self._stride = frame.fields["stride"]
-                self._offset = frame.fields["offset"]
+                self._form = Form.of(frame.fields)
             elif frame.kind is FrameKind.READY:
                 self.began = frame.fields["ts"] / 1e9
             elif frame.kind is FrameKind.PROGRESS:
@@ -92,8 +91,7 @@ class Progress:
 
     def _take_records(self, payload: bytes) -> None:
         self.size += len(payload)
-        number = len(payload) // self._stride
-        records = np.ndarray(number, RECORD, payload, self._offset, self._stride)
+        records = self._form.records(payload)
         is_call = np.isin(records["kind"], [Kind.CLONE, Kind.FAILED])
         self._kept += int(is_call.sum())
         chosen = (records["kind"] == Kind.CLONE) & np.isin(

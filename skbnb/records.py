@@ -21,12 +21,10 @@ import pandas as pd
 from .errors import StreamError
 from .grouping import first_rows, number_small, pieces
 from .names import Names
+from .payloads import Form, name_of
 from .reasons import copy_reason_of, reason_of
 from .schema import (
-    BYTES,
-    COLUMNS,
     DERIVED,
-    RECORD,
     SOCKET,
     Column,
     Context,
@@ -34,6 +32,7 @@ from .schema import (
     Kind,
     Path,
     Scope,
+    columns_of,
 )
 from .units import printable
 
@@ -44,9 +43,6 @@ Records = npt.NDArray[Any]
 
 # Bytes of records that are worth the copy into one piece.
 _BATCH = 1 << 20
-
-# A record, and what is told of the packet's bytes behind it.
-_WITH_BYTES = np.dtype(RECORD.descr + BYTES.descr)
 
 # What is made of several members, or comes from another record or table.
 MADE = (
@@ -80,9 +76,7 @@ def events_frame(
     StreamError
         These are no records.
     """
-    record = _WITH_BYTES if hello.get("snaplen") else RECORD
-    stride = hello.get("stride", record.itemsize)
-    batches = list(_batches(payloads, record, stride, hello.get("offset", 0)))
+    batches = list(_batches(payloads, Form.of(hello)))
     _check_kinds(batches)
     fields = _in_order(_join(batches))
     for number in ("count", "origin"):
@@ -93,19 +87,14 @@ def events_frame(
     _derive(fields)
     _join_sockets(fields, _sockets(sockets))
     offset = hello.get("realtime", 0) - hello.get("monotonic", 0)
-    columns = [c for c in COLUMNS if not c.option or hello.get(c.option)]
-    return _frame(columns, fields, names, ready.get("ts", 0), offset)
+    return _frame(columns_of(hello), fields, names, ready.get("ts", 0), offset)
 
 
-def _batches(
-    payloads: Sequence[bytes], record: np.dtype[Any], stride: int, offset: int
-) -> Iterator[Records]:
+def _batches(payloads: Sequence[bytes], form: Form) -> Iterator[Records]:
     """The records as they came, a cache's worth at a time."""
-    if not (offset >= 0 and offset + record.itemsize <= stride):
-        raise StreamError(f"records of {stride} bytes are no records of this ABI")
-    yield np.empty(0, record)  # so that there is one
-    for payload in _joined([_whole(payload, stride) for payload in payloads]):
-        yield np.ndarray(len(payload) // stride, record, payload, offset, stride)
+    yield np.empty(0, form.record)  # so that there is one
+    whole = [_whole(payload, form.stride) for payload in payloads]
+    yield from map(form.records, _joined(whole))
 
 
 def _joined(payloads: Sequence[bytes]) -> Iterator[bytes]:
@@ -364,9 +353,9 @@ class _Maker:
             ),
         }
         self._text: dict[str, Callable[[Any], str | None]] = {
-            "comm": _name,
-            "owner_comm": _name,
-            "dev": _name,
+            "comm": name_of,
+            "owner_comm": name_of,
+            "dev": name_of,
             "caller": names.function,
             "fate": lambda number: Kind(number).name.lower() if number else "",
             "drop_reason": names.drop_reason,
@@ -547,8 +536,3 @@ def _reason(kind: int, caller: str) -> str:
 
 def _flags(byte: int) -> str:
     return "|".join(name for bit, name in _TCP_FLAGS if byte & bit)
-
-
-def _name(raw: bytes) -> str:
-    """Text of a name from the kernel, with what does not print written out."""
-    return printable(raw.partition(b"\0")[0].decode("utf-8", "backslashreplace"))

@@ -8,9 +8,10 @@ are made from `COLUMNS`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,8 +19,10 @@ __all__ = [
     "BYTES",
     "COLUMNS",
     "DERIVED",
+    "HANDBOOK",
     "RECORD",
     "SOCKET",
+    "TALLY",
     "WITHIN",
     "Column",
     "Context",
@@ -27,6 +30,7 @@ __all__ = [
     "Kind",
     "Path",
     "Scope",
+    "columns_of",
     "markdown_table",
 ]
 
@@ -164,6 +168,14 @@ SOCKET = np.dtype(
 BYTES = np.dtype([("length", "<u4"), ("captured", "<u2"), ("link", "<u2")])
 """``struct skb_bytes``, 8 bytes without the packet's."""
 
+HANDBOOK = np.dtype(
+    [("ts", "<u8"), ("count", "<u8"), ("pid", "<u4"), ("pad", "V4"), ("comm", "V16")]
+)
+"""``struct handbook_event``, 40 bytes."""
+
+TALLY = np.dtype([("pid", "<u4"), ("scope", "<u4"), ("comm", "V16"), ("calls", "<u8")])
+"""``struct tally_key`` and the sum, 32 bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -210,7 +222,13 @@ COLUMNS: tuple[Column, ...] = (
         Has.COUNT,
     ),
     Column("comm", "category", "Name of the running thread (`comm`).", "comm"),
-    Column("pid", "uint32", "Process id of the running task.", "pid"),
+    Column(
+        "pid",
+        "uint32",
+        "Process id of the running task; with `--via trace` and `--via perf` its "
+        "thread id.",
+        "pid",
+    ),
     Column("tid", "uint32", "Its thread id.", "tid"),
     Column("uid", "uint32", "Its real user id.", "uid"),
     Column("cpu", "uint16", "CPU that it ran on.", "cpu"),
@@ -402,6 +420,23 @@ COLUMNS: tuple[Column, ...] = (
 
 That is what the dtypes ask for: what can be absent has a byte more for each row.
 """
+
+
+_OF_HANDBOOK = ("time", "t", "count", "comm", "pid", "kind")
+
+
+def columns_of(hello: Mapping[str, Any]) -> list[Column]:
+    """The columns of a trace's DataFrame.
+
+    Parameters
+    ----------
+    hello
+        The fields of its HELLO frame, or none of them.
+    """
+    asked = [c for c in COLUMNS if not c.option or hello.get(c.option)]
+    if hello.get("via", "ring") == "ring":
+        return asked
+    return [column for column in asked if column.name in _OF_HANDBOOK]
 
 
 def markdown_table() -> str:

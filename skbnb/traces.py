@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,22 +15,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from . import accessor as accessor  # registers df.skb
+from .about import about
 from .config import SCOPES
 from .errors import BusyError, OptionError, StreamError, TruncatedWarning
 from .filters import Filter
 from .names import Names
 from .packets import Packets, to_pcapng
 from .records import events_frame
-from .schema import WITHIN
-from .units import printable
+from .tallies import tallies_frame
 from .views import TraceView
-from .wire import MAGIC, TAP, Frame, Reader, checked
+from .wire import MAGIC, Frame, Reader
 from .wire import Kind as FrameKind
 
 if TYPE_CHECKING:
     from .panel import Panel
 
-__all__ = ["Selection", "Trace", "load"]
+__all__ = ["UNSCOPED", "Selection", "Trace", "load"]
+
+
+UNSCOPED = ("trace", "perf")
+"""Ways to trace (``via``) by which nobody asks whose tasks made the clones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,21 @@ class Selection:
         return ", ".join(
             f"{name} {value}" for name, value in given if value is not None
         )
+
+    def of_all(self) -> Selection:
+        """The same, of a trace that does not know whose tasks made the clones.
+
+        Raises
+        ------
+        OptionError
+            A scope was chosen.
+        """
+        if self.scope not in (None, "all"):
+            raise OptionError(
+                f"scope is {self.scope}, and whose the clones are is unknown here",
+                "Leave scope away, or trace via ring or count.",
+            )
+        return replace(self, scope="all")
 
     def mask(self, events: pd.DataFrame) -> npt.NDArray[np.bool_]:
         """Which rows of all events are chosen."""
@@ -114,8 +133,16 @@ class Trace:
     def fill(self, frames: Iterable[Frame], truncated: str = "") -> None:
         """Give the trace its frames, once."""
         self._frames = tuple(frames)
+        if self.via in UNSCOPED:
+            self.selection = self.selection.of_all()
         ended = any(frame.kind is FrameKind.END for frame in self._frames)
         self.truncated = "" if ended else truncated or "the stream has no end"
+
+    @property
+    def via(self) -> str:
+        """What the kernel gave for each call: as in `skbnb.config.Config`."""
+        via: str = self._control(FrameKind.HELLO).get("via", "ring")
+        return via
 
     @property
     def running(self) -> bool:
@@ -235,6 +262,11 @@ class Trace:
         """Widgets to look through all events of the trace with; see `panel.Panel`."""
         from .panel import Panel
 
+        if self.via != "ring":
+            raise OptionError(
+                f"a trace via {self.via} has too little for the panel",
+                "Trace via ring.",
+            )
         return Panel(self, **options)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
@@ -249,63 +281,21 @@ class Trace:
         return next((f.fields for f in self.frames if f.kind is kind), {})
 
     def _about(self, chosen: npt.NDArray[np.bool_]) -> dict[str, Any]:
-        hello, stats = self._control(FrameKind.HELLO), self._control(FrameKind.STATS)
-        taps = self._control(FrameKind.TAPS)
-        outside = self._all["scope"][~chosen].value_counts()
-        known = bool(stats)
+        hello, stats, taps = (
+            self._control(kind)
+            for kind in (FrameKind.HELLO, FrameKind.STATS, FrameKind.TAPS)
+        )
         return {
-            "probe": hello.get("probe"),
-            "coverage": hello.get("coverage", ""),
-            "probes": hello.get("probes", {}),
-            "buffer": hello.get("buffer"),
-            "buffer_why": hello.get("buffer_why", ""),
-            "layout": hello.get("layout"),
-            "kernel": hello.get("kernel"),
-            "snaplen": hello.get("snaplen"),
-            "bytes_missing": hello.get("bytes_missing", ""),
+            **about(hello, stats, taps, self._all, chosen, self.selection),
             "source": self.source,
-            "scope": self.selection.effective_scope,
-            "filters": self.selection.filters,
-            "others": {str(k): int(v) for k, v in outside.items() if v},
-            "captured": int(self._all["kind"].isin(["clone", "failed"]).sum()),
-            "calls": stats.get("calls"),
-            "emitted": stats["calls"] - stats["lost"] - stats["limited"]
-            if known
-            else None,
-            "lost": stats.get("lost"),
-            "limited": stats.get("limited"),
-            "failed": stats.get("failed"),
-            "sightings_lost": stats.get("sightings_lost"),
-            "tasks_lost": stats.get("tasks_lost"),
-            "missed": stats.get("missed"),
-            "skipped": stats.get("skipped"),
-            "copies": stats.get("copies"),
-            "copies_lost": stats.get("copies_lost"),
-            "ends_lost": stats.get("ends_lost"),
-            "untracked": stats.get("untracked"),
-            "stacks_missing": stats["stacks_collided"] + stats["stacks_failed"]
-            if known
-            else None,
-            "sent": self._sent(stats) if known else None,
-            "skb_size": hello.get("skb_size"),
-            "sniffers": [_sniffer(tap) for tap in taps["sockets"]] if taps else None,
-            "more_sniffers": taps.get("more"),
-            "max_events": hello.get("max_events"),
-            "max_seconds": hello.get("max_seconds"),
-            "duration": (stats["ended"] - stats["began"]) / 1e9 if known else None,
             "truncated": self.truncated,
             "ended": self._control(FrameKind.END).get("why", "truncated"),
         }
 
-    def _sent(self, stats: dict[str, int]) -> int | None:
-        """Packets that the scope's tasks handed to devices; of one process: unknown."""
-        if self.selection.filters:
-            return None
-        within = WITHIN[self.selection.effective_scope]
-        return sum(stats[f"sent_{scope.name.lower()}"] for scope in within)
-
     @functools.cached_property
     def _all(self) -> pd.DataFrame:
+        if self.via == "count":
+            return tallies_frame(self._payloads(FrameKind.TALLIES))
         hello, ready = self._control(FrameKind.HELLO), self._control(FrameKind.READY)
         payloads = self._payloads(FrameKind.EVENTS)
         if payloads and not (hello and ready):
@@ -317,15 +307,6 @@ class Trace:
 
     def _payloads(self, kind: FrameKind) -> list[bytes]:
         return [frame.payload for frame in self.frames if frame.kind is kind]
-
-
-def _sniffer(tap: Any) -> dict[str, Any]:
-    """What is known of a packet socket, with names that print."""
-    known = checked(tap, TAP, "a socket of a TAPS frame")
-    return {
-        name: printable(known[name]) if isinstance(known[name], str) else known[name]
-        for name in TAP
-    }
 
 
 def load(path: str | FilePath) -> Trace:

@@ -72,8 +72,20 @@ def _calls(facts: Facts) -> str:
     failed = f" and {counted(facts.failures, 'failed call')}" if facts.failures else ""
     copied = f" and {counted(facts.copied, 'copy')}" if facts.copied else ""
     time = "unknown time" if facts.duration is None else duration(facts.duration)
-    processes = counted(facts.processes, "process")
+    # What a first program calls a process is a thread.
+    noun = "thread" if facts.via in _HANDBOOK else "process"
+    processes = counted(facts.processes, noun)
     return f"{counted(facts.clones, 'clone')}{failed}{copied} in {time} by {processes}"
+
+
+# Ways by which a first program traces, with its mistakes; see `skbnb.config.Config`.
+_HANDBOOK = ("trace", "perf")
+
+_WAYS = {
+    "trace": "via trace: pid is the thread's, calls that gave NULL are clones, too",
+    "perf": "via perf: pid is the thread's, calls that gave NULL are clones, too",
+    "count": "via count: only added up, calls that gave NULL, too",
+}
 
 
 def _filters(facts: Facts) -> str:
@@ -85,6 +97,18 @@ def _probe(facts: Facts) -> str:
         return f"probe {facts.probe or 'unknown'}, misses: unknown"
     missed = f"misses: {facts.coverage.rstrip('.')}"
     return f"probe {facts.probe}, {missed if facts.coverage else 'sees every clone'}"
+
+
+def _way(facts: Facts) -> str:
+    via = _WAYS.get(facts.via, "")
+    others = counted(facts.foreign or 0, "line") if facts.foreign else ""
+    return via + (others and f", {others} of others left out")
+
+
+def _counted(facts: Facts) -> str:
+    if facts.counted is None or facts.calls is None or facts.counted >= facts.calls:
+        return ""
+    return f"WARNING: count reached {facts.counted:,} in {facts.calls:,} calls"
 
 
 def _buffer(facts: Facts) -> str:
@@ -188,6 +212,8 @@ _PHRASES: tuple[Callable[[Facts], str], ...] = (
     _calls,
     _filters,
     _probe,
+    _way,
+    _counted,
     _buffer,
     _recorded,
     _captured,
@@ -227,7 +253,7 @@ def text(df: pd.DataFrame) -> str:
 
 def summary(df: pd.DataFrame) -> str:
     """The same without the events: the tables and the receipt."""
-    processes = _process_lines(analysis.processes(df))
+    processes = _process_lines(_processes(df))
     return _paragraphs(processes, _reason_lines(df)) + receipt(df) + "\n"
 
 
@@ -246,7 +272,7 @@ def call_line(t: float, comm: str, pid: int, number: str, kind: str) -> str:
 
 
 def _event_lines(df: pd.DataFrame) -> list[str]:
-    if df.empty:
+    if df.empty or "t" not in df:
         return []
     shown = df.head(_MAX_EVENTS)
     numbers = shown.get("count", pd.Series(pd.NA, shown.index)).astype("str")
@@ -259,6 +285,16 @@ def _event_lines(df: pd.DataFrame) -> list[str]:
         lines.append(call_line(t, comm, pid, number, kind))
     more = len(df) - len(shown)
     return [*lines, f"... {more:,} more"] if more else lines
+
+
+def _processes(df: pd.DataFrame) -> pd.DataFrame:
+    """The clones of each process, which some traces have nothing else of."""
+    if "t" not in df:
+        return df
+    table = analysis.processes(df)
+    # Zeros there would be what nobody has seen.
+    is_blind = Facts.of(df).via in _HANDBOOK
+    return table.drop(columns="failed") if is_blind else table
 
 
 def _process_lines(table: pd.DataFrame) -> list[str]:
@@ -358,7 +394,7 @@ STYLE = """
 def html(df: pd.DataFrame) -> str:
     """The receipt and the processes, as HTML without scripts or anything to fetch."""
     phrases = " · ".join(map(marked, _phrases(df)))
-    table = analysis.processes(df)
+    table = _processes(df)
     return (
         f'<div class="{CLASSES}"><style>{STYLE}</style>\n'
         f"<p>{phrases}</p>\n{'' if table.empty else _html_table(table)}"

@@ -23,12 +23,14 @@ __all__ = [
     "ABI",
     "BYTES_SIZE",
     "FIELDS",
+    "HANDBOOK",
     "HEADER",
     "MAGIC",
     "MAX_CONTROL",
     "MAX_EVENTS",
     "RECORD_SIZE",
     "SOCKET_SIZE",
+    "TALLY",
     "TAP",
     "Frame",
     "Kind",
@@ -45,10 +47,12 @@ __all__ = [
 MAGIC = b"\x89SKBT\r\n\x01"
 HEADER = struct.Struct("<II")
 # SKB_EVENT_ABI and the sizes of the structs of bpf/skb_event.h.
-ABI = 5
+ABI = 6
 RECORD_SIZE = 184
 SOCKET_SIZE = 56
 BYTES_SIZE = 8  # of struct skb_bytes, without the bytes
+HANDBOOK = struct.Struct("<QQI4x16s")  # struct handbook_event
+TALLY = struct.Struct("<II16sQ")  # struct tally_key, and the sum
 MAX_EVENTS = 4 << 20  # of any frame of packed records
 MAX_CONTROL = 4 << 20
 
@@ -68,6 +72,7 @@ class Kind(IntEnum):
     LOG = 10
     ERROR = 11
     END = 12
+    TALLIES = 13  # before STATS, in the place of all from EVENTS on
     # Of a count of calls, and of no trace.
     FUNCTIONS = 20
     ATTACHING = 21
@@ -89,8 +94,9 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "machine": str,
         "probe": str,
         "coverage": str,  # what the probe misses; empty for nothing
+        "via": str,  # what the kernel gives for each call: config.WAYS
         "probes": dict,  # every probe tried -> "attached", or why not
-        "buffer": str,  # "ring" or "perf"
+        "buffer": str,  # "ring" or "perf"; empty for neither
         "buffer_why": str,  # why not the better one; empty for none
         "layout": str,  # struct members from "btf" or "headers"
         "skb_size": _OPTIONAL_INT,  # bytes allocated for each struct sk_buff
@@ -107,7 +113,7 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
     },
     Kind.READY: {"ts": int, "base": int},  # when; calls counted before
     # So far; a few times a second, where any of them has grown.
-    Kind.PROGRESS: {"calls": int, "lost": int, "limited": int},
+    Kind.PROGRESS: {"calls": int, "lost": _OPTIONAL_INT, "limited": int},
     Kind.SYMBOLS: {
         "functions": dict,  # address in hex -> name
         "modules": dict,  # address in hex -> module, where it is in one
@@ -138,6 +144,7 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "sent_other": int,
         "sent_notebook": int,
         "sent_cell": int,
+        "foreign": int,  # lines of others in the trace pipe
         "began": int,  # ns, monotonic
         "ended": int,
         "monotonic": int,

@@ -79,6 +79,18 @@ def absent(**members: Any) -> dict[str, Any]:
     return {**nothing, **kept, **members}
 
 
+def call(**changes: Any) -> bytes:
+    """What a handbook's program says of curl's SYN, with these members changed."""
+    values = {"ts": 2_000, "count": 1, "pid": 43, "comm": b"curl", **changes}
+    return struct.pack("<QQI4x16s", *values.values())
+
+
+def tally(**changes: Any) -> bytes:
+    """The sum of curl's clones, with these members changed."""
+    values = {"pid": 42, "scope": 3, "comm": b"curl", "calls": 3, **changes}
+    return struct.pack("<II16sQ", *values.values())
+
+
 def socket(**changes: Any) -> bytes:
     """What is known of curl's socket, with these members changed."""
     values: dict[str, Any] = {
@@ -110,6 +122,7 @@ def hello(**changes: Any) -> dict[str, Any]:
         "machine": "x86_64",
         "probe": "tracepoint",
         "coverage": "",
+        "via": "ring",
         "probes": {"tracepoint": "attached"},
         "buffer": "ring",
         "buffer_why": "",
@@ -150,6 +163,7 @@ def stats(**changes: Any) -> dict[str, Any]:
         "sent_other": 5,
         "sent_notebook": 2,
         "sent_cell": 3,
+        "foreign": 0,
         "began": 1_000,
         "ended": 1_000_001_000,
         "monotonic": 1_000,

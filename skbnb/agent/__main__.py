@@ -28,7 +28,10 @@ from . import layout, lockdown, messages, places
 from .funccount import FunctionCounter
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock, skb_size
+from .recorder import Recorder
+from .tally import Tally
 from .taps import Taps
+from .ways import WAYS
 
 # The reader is woken when an eighth of the ring is full, and this often anyway.
 TICK_SECONDS = 0.1
@@ -59,7 +62,7 @@ class Running:
     namespaces: dict[str, str]
     began: int
     deadline: float
-    told: dict[str, int] = field(default_factory=dict)
+    told: dict[str, int | None] = field(default_factory=dict)
     next_progress: float = 0.0
 
 
@@ -161,11 +164,12 @@ class Agent:
 
     def _program(self, probe: Probe, config: Config) -> Program:
         # Two stay loaded: they are large, and the first is the one that is mostly used.
-        key = Program.key(probe, config)
+        way = WAYS[config.via]
+        key = way.key(probe, config)
         if key not in self._programs:
             while len(self._programs) > 1:
                 self._programs.popitem()[1].close()
-            self._programs[key] = Program(probe, config, read_source)
+            self._programs[key] = way(probe, config, read_source)
         return self._programs[key]
 
     def _start(self, config: Config) -> None:
@@ -191,22 +195,23 @@ class Agent:
         before: dict[str, int],
         refused: dict[str, ProbeError],
     ) -> None:
-        for fd in program.reader.fds:
+        for fd in program.fds:
             self._poll.register(fd, select.EPOLLIN | select.EPOLLET)
         verdicts = {name: error.args[0] for name, error in refused.items()}
         self._send(
             Kind.HELLO,
             abi=ABI,
             version=__version__,
-            stride=program.reader.stride,
-            offset=program.reader.offset,
+            stride=program.stride,
+            offset=program.offset,
             kernel=os.uname().release,
             machine=os.uname().machine,
             probe=program.probe.name,
             coverage=program.probe.coverage,
+            via=config.via,
             probes={**verdicts, program.probe.name: "attached"},
-            buffer=program.buffer.name,
-            buffer_why=program.buffer.why,
+            buffer=program.buffer_name,
+            buffer_why=program.buffer_why,
             layout=program.layout.name,
             skb_size=skb_size(),
             stacks=config.stacks,
@@ -224,7 +229,8 @@ class Agent:
             self._send(Kind.LOG, text=printed)
         namespaces = places.namespaces()
         began = time.monotonic_ns()
-        self._send(Kind.READY, ts=began, base=before["calls"])
+        base = 0 if program.counts_anew else before["calls"]
+        self._send(Kind.READY, ts=began, base=base)
         deadline = began / 1e9 + (config.max_seconds or float("inf"))
         self._trace = Running(program, config, before, namespaces, began, deadline)
 
@@ -234,30 +240,17 @@ class Agent:
         trace.program.detach()
         stopped = time.monotonic_ns()
         self._taps.look()
-        for fd in trace.program.reader.fds:
+        for fd in trace.program.fds:
             self._poll.unregister(fd)
-        while trace.program.reader.drain(self._send_events, MAX_EVENTS):
-            pass
+        trace.program.rest(self._send_events, MAX_EVENTS)
         after = trace.program.counters()
         counts = {name: after[name] - trace.before[name] for name in after}
         # A call under way while the probe is attached or detached may be half seen.
         missed = max(0, counts.pop("entered") - counts.pop("returned"))
-        sockets, cgroups = trace.program.sockets()
-        self._send_packed(Kind.SOCKETS, sockets)
-        stacks = trace.program.stacks()
-        self._send_packed(Kind.STACKS, map(pack_stack, stacks, stacks.values()))
-        functions, modules = trace.program.functions(chain(*stacks.values()))
-        reasons = layout.drop_reasons() if trace.config.follow else {}
-        gone = trace.program.gone_cgroups(cgroups)
-        self._send(
-            Kind.SYMBOLS,
-            functions=functions,
-            modules=modules,
-            drop_reasons=reasons,
-            netns=places.at_any_time(trace.namespaces, places.namespaces()),
-            cgroups=places.control_groups(cgroups, gone),
-        )
-        self._send(Kind.TAPS, **self._taps.told())
+        if isinstance(trace.program, Recorder):
+            self._send_found(trace, trace.program)
+        if isinstance(trace.program, Tally):
+            self._send_packed(Kind.TALLIES, trace.program.tallies())
         self._send(
             Kind.STATS,
             **counts,
@@ -268,11 +261,30 @@ class Agent:
         )
         self._send(Kind.END, why=why)
 
+    def _send_found(self, trace: Running, program: Recorder) -> None:
+        """What records speak of, by numbers and addresses."""
+        sockets, cgroups = program.sockets()
+        self._send_packed(Kind.SOCKETS, sockets)
+        stacks = program.stacks()
+        self._send_packed(Kind.STACKS, map(pack_stack, stacks, stacks.values()))
+        functions, modules = program.functions(chain(*stacks.values()))
+        reasons = layout.drop_reasons() if trace.config.follow else {}
+        gone = program.gone_cgroups(cgroups)
+        self._send(
+            Kind.SYMBOLS,
+            functions=functions,
+            modules=modules,
+            drop_reasons=reasons,
+            netns=places.at_any_time(trace.namespaces, places.namespaces()),
+            cgroups=places.control_groups(cgroups, gone),
+        )
+        self._send(Kind.TAPS, **self._taps.told())
+
     # ---------------------------------------------------------------- frames
 
     def _drain(self) -> None:
         assert self._trace
-        self._trace.program.reader.drain(self._send_events, MAX_EVENTS)
+        self._trace.program.drain(self._send_events, MAX_EVENTS)
 
     def _send_progress(self) -> None:
         trace = self._trace
@@ -282,7 +294,11 @@ class Agent:
             return
         trace.next_progress = now + PROGRESS_SECONDS
         counts = trace.program.counters()
-        told = {name: counts[name] - trace.before[name] for name in _PROGRESS}
+        told: dict[str, int | None] = {
+            name: counts[name] - trace.before[name] for name in _PROGRESS
+        }
+        if trace.program.loses_unseen:
+            told["lost"] = None
         if told != trace.told:
             trace.told = told
             self._send(Kind.PROGRESS, **told)

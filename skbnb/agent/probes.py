@@ -25,6 +25,8 @@ class Probe(NamedTuple):
         What it attaches, in order.
     copies
         And after these, when copies are asked for, too.
+    calls
+        What it attaches where only calls are seen: bpf/on_clone.h.
     coverage
         What it cannot see, as half a sentence after "misses"; empty for nothing.
     """
@@ -35,6 +37,7 @@ class Probe(NamedTuple):
     trial: str
     attachments: tuple[Attachment, ...]
     copies: tuple[Attachment, ...]
+    calls: tuple[Attachment, ...]
     coverage: str
 
 
@@ -91,6 +94,7 @@ PROBES = (
             Attachment("fexit", "skb_clone", ""),
         ),
         copies=tuple(Attachment("fexit", name, "") for name in _COPYING),
+        calls=(Attachment("fentry", "skb_clone", ""),),
         coverage="",
     ),
     Probe(
@@ -115,6 +119,7 @@ PROBES = (
                 Attachment("kprobe", name, "on_copy_entry"),
             )
         ),
+        calls=(Attachment("kprobe", "skb_clone", "on_clone_entry"),),
         coverage="",
     ),
     Probe(
@@ -129,6 +134,12 @@ PROBES = (
         ),
         # Since Linux 6.1 the other tracepoint is this one, too.
         copies=(_raw("kmem_cache_alloc_node", "on_alloc", optional=True),),
+        calls=(
+            _raw("kmem_cache_alloc", "on_alloc"),
+            _raw("net_dev_queue", "on_queue"),
+            _raw("consume_skb", "on_release"),
+            _raw("kfree_skb", "on_release"),
+        ),
         coverage="fast clones of protocols other than TCP (TIPC), parents of slab "
         "clones, and who sent a TCP packet that waits for its neighbour's address",
     ),

@@ -1,21 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One probe's programs: compiled and loaded once, attached only while a trace runs."""
+"""One C file for one probe: loaded once, attached only while a trace runs."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import time
-from typing import Any, Callable, Iterable, Mapping
+from typing import Callable, ClassVar, Mapping, Sequence
 
 from ..config import Config
 from ..errors import ProbeError
-from ..wire import BYTES_SIZE, RECORD_SIZE
-from . import buffers, layout, memory, owners, scope, syscalls
+from . import layout, scope, syscalls
 from .attach import Attachment, attach, load
 from .compiler import compiled, expand
 from .probes import FOLLOW_TASKS, Probe
-from .symbols import Symbols, function_names, kernel_symbols
+from .symbols import Symbols, kernel_symbols
+
+Sink = Callable[[memoryview], None]
 
 # enum counter of bpf/skb_count.h, in order.
 COUNTERS = (
@@ -39,9 +40,6 @@ COUNTERS = (
     "sent_cell",
 )
 
-# enum option of bpf/skb_count.h
-_FOLLOW, _COPY = 1, 2
-
 # constant -> the kernel function whose bounds it tells, or another name of it.
 _FUNCTIONS = {
     "SKB_CLONE": ("skb_clone",),
@@ -54,13 +52,9 @@ _FUNCTIONS = {
     "SOFTIRQ": ("handle_softirqs", "__do_softirq"),
 }
 
-_IN_PAGES = "what TCP and sendfile() keep in pages, which are not to be found here"
-
-_NO_LIMIT = (1 << 64) - 1
-
 
 class Program:
-    """A probe, compiled and loaded.
+    """One way to trace, by one probe.
 
     Parameters
     ----------
@@ -70,48 +64,90 @@ class Program:
         What of it is fixed when a program is loaded: see `key`.
     read_source
         Gives the text of a file of ``bpf/``.
+
+    Attributes
+    ----------
+    buffer_name, buffer_why
+        What carries records, and why it is not the better one; empty for nothing.
+    bytes_missing
+        What is left out of the packets' bytes; empty for nothing.
+    loses_unseen
+        Whether it is only known at the end how many calls were lost.
+    counts_anew
+        Whether each trace's calls are numbered from 1.
     """
+
+    buffer_name = ""
+    buffer_why = ""
+    bytes_missing = ""
+    loses_unseen: ClassVar[bool] = False
+    counts_anew: ClassVar[bool] = True
+    stride = offset = 0
 
     def __init__(
         self, probe: Probe, config: Config, read_source: Callable[[str], str]
     ) -> None:
         self.probe = probe
-        self.size = config.ring_mib << 20
-        self.buffer = buffers.choose(config.buffer, self.size, config.snaplen)
         self.layout = layout.choose(config.layout)
+        self._attached: list[int] = []
         constants = symbol_constants(probe, kernel_symbols())
-        flags = [*self.buffer.flags, *defines(constants)]
+        flags = [*self._flags(config, read_source), *defines(constants)]
+        flags.append(f"-DPROBE_{probe.name.upper()}")
         if syscalls.has_fetching_atomics():
             flags.append("-DATOMICS_FETCH")
-        if config.stacks:
-            flags.append("-DSTACKS")
-        self.bytes_missing = ""
-        if config.snaplen:
-            flags.append(f"-DSNAPLEN={config.snaplen}")
-            found = memory.find(read_source)
-            self.bytes_missing = _IN_PAGES if found is None else ""
-            flags += defines(found or {})
         if probe.trial:
             # BCC keeps the maps of what fails to load, and ours are large.
             compiled(read_source(probe.trial), flags, self.layout).cleanup()
-        text = expand(probe.source, read_source)
+        text = expand(self.source(probe), read_source)
         self._bpf = compiled(text, flags, self.layout)
-        self._attached: list[int] = []
-        for attachment in FOLLOW_TASKS + probe.attachments:
+        for attachment in self._loaded():
             self._load(attachment)
-        records = self._bpf[b"records"].map_fd
-        self.reader = self.buffer.reader(records, self.size, _record_size(config))
-        self._settings = self._bpf[b"settings"]
         self._counters = self._bpf[b"counters"]
-        self._stacks: Any = self._bpf[b"stacks"] if config.stacks else None
-        # The first lookup reads the whole symbol table: not when a trace ends.
-        function_names()
 
-    @staticmethod
-    def key(probe: Probe, config: Config) -> tuple[object, ...]:
+    @classmethod
+    def key(cls, probe: Probe, config: Config) -> tuple[object, ...]:
         """What one program serves: traces with the same key."""
-        how = config.ring_mib, config.buffer, config.layout
-        return (probe.name, *how, config.stacks, config.snaplen)
+        return (config.via, probe.name, config.layout)
+
+    # What the ways differ in.
+
+    @classmethod
+    def source(cls, probe: Probe) -> str:
+        """Its file in ``bpf/``."""
+        raise NotImplementedError
+
+    def _flags(
+        self, config: Config, read_source: Callable[[str], str]
+    ) -> Sequence[str]:
+        """For clang, beside what all have."""
+        return ()
+
+    def _loaded(self) -> Sequence[Attachment]:
+        """What is loaded, to be attached later."""
+        return self.probe.calls
+
+    def _wanted(self, config: Config) -> Sequence[Attachment]:
+        """What a trace attaches, in order."""
+        return self.probe.calls
+
+    def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
+        """Forget what an earlier trace left, before anything is attached."""
+
+    @property
+    def fds(self) -> Sequence[int]:
+        """What to poll."""
+        return ()
+
+    def drain(self, sink: Sink, most: int) -> int:
+        """Hand what is there to `sink`, and tell how many records that was."""
+        return 0
+
+    def rest(self, sink: Sink, most: int) -> None:
+        """Hand over what is left, after `detach`."""
+        while self.drain(sink, most):
+            pass
+
+    # What they have in common.
 
     def _load(self, attachment: Attachment) -> None:
         try:
@@ -128,35 +164,14 @@ class Program:
             With the reason; nothing is left attached.
         """
         before = self.counters()
-        limit = before["calls"] + config.max_events if config.max_events else _NO_LIMIT
-        options = _FOLLOW * config.follow | _COPY * (config.also == "copy")
-        self._settings[0] = self._settings.Leaf(limit, self._wakeup_mask(), options)
-        self._forget()
         try:
-            self._follow_tasks(config)
-            for attachment in self._attachments(config):
+            self._prepare(config, before)
+            for attachment in self._wanted(config):
                 self._attach(attachment)
         except BaseException:
             self.detach()
             raise
         return before
-
-    def _attachments(self, config: Config) -> tuple[Attachment, ...]:
-        probe = self.probe
-        return probe.attachments + (probe.copies if config.also == "copy" else ())
-
-    def _forget(self) -> None:
-        # What an earlier trace left.
-        self.reader.skip()
-        for name in (b"callers", b"sockets", b"living"):
-            table = self._bpf[name]
-            sizes = (ctypes.sizeof(kind) for kind in (table.Key, table.Leaf))
-            syscalls.empty_map(table.map_fd, *sizes)
-        named = self._bpf[b"named"]
-        named[0] = named.Leaf()
-        if self._stacks:
-            for key in list(self._stacks):
-                del self._stacks[key]
 
     def try_out(self) -> None:
         """Attach the probe and detach it.
@@ -167,15 +182,10 @@ class Program:
             With the reason why it cannot be.
         """
         try:
-            for attachment in self.probe.attachments:
+            for attachment in self._loaded():
                 self._attach(attachment)
         finally:
             self.detach()
-
-    def _wakeup_mask(self) -> int:
-        # Wake the reader when about an eighth of the ring has filled: 2 ** n calls,
-        # less one.
-        return (1 << (self.size // self.reader.stride // 8).bit_length() - 1) - 1
 
     def _follow_tasks(self, config: Config) -> None:
         # Look again until nothing is new: a task made between the look and the update
@@ -212,64 +222,15 @@ class Program:
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""
         counted = {name: self._counters[i].value for i, name in enumerate(COUNTERS)}
+        counted["foreign"] = 0
         loaded = self._bpf.funcs.values()
         counted["skipped"] = sum(syscalls.skipped_runs(one.fd) for one in loaded)
         return counted
 
-    def sockets(self) -> tuple[list[bytes], set[int]]:
-        """The sockets that records name, each its key and its value.
-
-        And the ids of the control groups that they are in.
-        """
-        found = [(bytes(key), value) for key, value in self._bpf[b"sockets"].items()]
-        unused = {value.inode for _, value in found if value.inode and not value.pid}
-        held_by = owners.holders(unused, owners.processes()) if unused else {}
-        for _, value in found:
-            if value.inode in held_by:
-                value.pid, value.comm = held_by[value.inode]
-        cgroups = {value.cgroup for _, value in found if value.cgroup}
-        return [key + bytes(value) for key, value in found], cgroups
-
-    def gone_cgroups(self, ids: set[int]) -> dict[int, bytes]:
-        """Id -> path of those of these control groups that were removed in a trace."""
-        table = self._bpf[b"gone_cgroups"]
-        keys = [key for key in map(table.Key, ids) if key in table]
-        return {key.value: table[key].text for key in keys}
-
-    def stacks(self) -> dict[int, list[int]]:
-        """The kernel stacks by their ids: addresses, innermost first."""
-        found = self._stacks.items() if self._stacks else ()
-        # What is not used of each is zero.
-        return {key.value: [ip for ip in value.ip if ip] for key, value in found}
-
-    def functions(
-        self, addresses: Iterable[int]
-    ) -> tuple[dict[str, str], dict[str, str]]:
-        """Where every caller and these addresses lie: address in hex -> function.
-
-        And the same -> module, where it is in one.
-        """
-        names = function_names()
-        # BPF programs, which come and go, are on stacks only.
-        names.refresh(always=self._stacks is not None)
-        callers = (address.value for address in self._bpf[b"callers"])
-        found = {f"{a:#x}": names.name(a) for a in {*callers, *addresses}}
-        return (
-            {address: name for address, (name, _) in found.items() if name},
-            {address: module for address, (_, module) in found.items() if module},
-        )
-
     def close(self) -> None:
         """Unload everything."""
         self.detach()
-        self.reader.close()
         self._bpf.cleanup()
-
-
-def _record_size(config: Config) -> int:
-    """Bytes of a record and the packet's bytes behind it, which fill up to eight."""
-    bytes_size = BYTES_SIZE + (config.snaplen + 7) // 8 * 8 if config.snaplen else 0
-    return RECORD_SIZE + bytes_size
 
 
 def defines(constants: Mapping[str, int]) -> list[str]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..payloads import Form, name_of
 from ..schema import RECORD, WITHIN, Has, Kind
-from ..units import printable
 from ..views import CALL_TITLES, call_line
 from ..wire import Frame
 from ..wire import Kind as FrameKind
@@ -49,7 +49,7 @@ class Lines:
         self._selection = selection
         self._most = most
         self._seen = 0
-        self._stride, self._offset, self._base = RECORD.itemsize, 0, 0
+        self._form, self._base = Form(), 0
         self._first: int | None = None
 
     @property
@@ -75,14 +75,12 @@ class Lines:
     def _calls(self, frame: Frame) -> NDArray[Any]:
         """The records of a frame that are calls of the selection."""
         if frame.kind is FrameKind.HELLO:
-            self._stride = frame.fields["stride"]
-            self._offset = frame.fields["offset"]
+            self._form = Form.of(frame.fields)
         elif frame.kind is FrameKind.READY:
             self._base = frame.fields["base"]
         if frame.kind is not FrameKind.EVENTS:
             return np.empty(0, RECORD)
-        number = len(frame.payload) // self._stride
-        records = np.ndarray(number, RECORD, frame.payload, self._offset, self._stride)
+        records = self._form.records(frame.payload)
         return records[self._chosen(records)]
 
     def _chosen(self, records: NDArray[Any]) -> NDArray[np.bool_]:
@@ -95,7 +93,7 @@ class Lines:
         if selection.comm is not None:
             raw = np.ascontiguousarray(records["comm"]).view("S16")
             names, places = np.unique(raw, return_inverse=True)
-            wanted = [_name(name) == selection.comm for name in names.tolist()]
+            wanted = [name_of(name) == selection.comm for name in names.tolist()]
             mask &= np.array(wanted, np.bool_)[places]
         return mask
 
@@ -109,8 +107,4 @@ class Lines:
         ):
             number = str(count - self._base) if known else "-"
             t = (ts - self._first) / 1e9
-            yield call_line(t, _name(name), pid, number, _CALLS[kind])
-
-
-def _name(raw: bytes) -> str:
-    return printable(raw.partition(b"\0")[0].decode("utf-8", "backslashreplace"))
+            yield call_line(t, name_of(name), pid, number, _CALLS[kind])

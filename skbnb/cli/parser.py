@@ -75,6 +75,7 @@ def make() -> argparse.ArgumentParser:
         description="Print the C program that is loaded into the kernel, whole. What "
         "the kernel tells of itself are constants in it, set when it is compiled.",
     )
+    _add(source, [options.VIA])
     source.add_argument(
         "probe", metavar="|".join(PROBES[1:]), choices=PROBES[1:], help="Which."
     )

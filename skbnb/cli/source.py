@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``skbnb source``: the C program of a probe, with the files that it includes."""
+"""``skbnb source``: a C program, with the files that it includes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..agent.compiler import expand
 from ..agent.probes import candidates
+from ..agent.ways import WAYS
 from ..transport import bpf_folder
 
 if TYPE_CHECKING:
@@ -18,5 +19,6 @@ __all__ = ["main"]
 def main(given: argparse.Namespace) -> int:
     """Print what BCC is given; its constants are names until it is compiled."""
     (probe,) = candidates(given.probe)
-    print(expand(probe.source, lambda name: (bpf_folder() / name).read_text()))
+    source = WAYS[given.via].source(probe)
+    print(expand(source, lambda name: (bpf_folder() / name).read_text()))
     return 0

@@ -29,7 +29,7 @@ sys.path.insert(0, str(CHECKOUT))
 from skbnb.agent import __main__ as agent  # noqa: E402
 from skbnb.agent.attach import Attachment  # noqa: E402
 from skbnb.agent.probes import Probe  # noqa: E402
-from skbnb.agent.program import Program  # noqa: E402
+from skbnb.agent.recorder import Recorder  # noqa: E402
 from skbnb.config import Config  # noqa: E402
 from tests.bench import load  # noqa: E402
 
@@ -43,6 +43,7 @@ FLOOD = Probe(
     trial="",
     attachments=(Attachment("raw_tracepoint", "sys_enter", "on_syscall"),),
     copies=(),
+    calls=(),
     coverage="",
 )
 
@@ -150,7 +151,7 @@ def event_class() -> type[ctypes.Structure]:
 def serve_bcc(read_source: Callable[[str], str], row_of: Callable[[Any], Row]) -> int:
     """Collect rows through BCC's callback, trace by trace."""
     config = Config(cell_tid=os.getppid(), notebook_pid=os.getppid())
-    program = Program(FLOOD, config, read_source)
+    program = Recorder(FLOOD, config, read_source)
     bpf = program._bpf
     rows: list[Row] = []
 

@@ -153,17 +153,54 @@ def timestamping(count: int) -> None:
     Made by the sending task itself, on however busy a machine; where clones are made on
     reception, by whichever task that interrupts, or by ksoftirqd.
     """
-    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    receiver.bind((LOOPBACK, 0))
-    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp = socket.AF_INET, socket.SOCK_DGRAM
     so_timestamping, tx_software, software = 37, 1 << 1, 1 << 4
-    sender.setsockopt(
-        socket.SOL_SOCKET, so_timestamping, struct.pack("I", tx_software | software)
-    )
-    for _ in range(count):
-        sender.sendto(b"x", receiver.getsockname())
-        receiver.recv(10)
-        sender.recvmsg(10, 1000, socket.MSG_ERRQUEUE)
+    with socket.socket(*udp) as receiver, socket.socket(*udp) as sender:
+        receiver.bind((LOOPBACK, 0))
+        sender.setsockopt(
+            socket.SOL_SOCKET, so_timestamping, struct.pack("I", tx_software | software)
+        )
+        for _ in range(count):
+            sender.sendto(b"x", receiver.getsockname())
+
+
+def timestamping_as(name: str, count: int) -> None:
+    """The same by a thread of this name."""
+    pr_set_name = 15
+    ctypes.CDLL(None).prctl(pr_set_name, name.encode(), 0, 0, 0)
+    timestamping(count)
+
+
+def timestamping_on(cpu: int, count: int) -> None:
+    """The same on this processor, when a line comes."""
+    os.sched_setaffinity(0, {cpu})
+    print("ready", flush=True)
+    sys.stdin.readline()
+    timestamping(count)
+
+
+def on_two_processors(count: int) -> list[int]:
+    """Send so many datagrams on each of two processors at once; give the processes."""
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    senders = [
+        subprocess.Popen(
+            [sys.executable, __file__, "timestamping_on", str(cpu), str(count)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for cpu in cpus
+    ]
+    for sender in senders:
+        assert sender.stdout
+        assert sender.stdout.readline() == b"ready\n"
+    for sender in senders:
+        assert sender.stdin
+        sender.stdin.write(b"go\n")
+        sender.stdin.flush()
+    for sender in senders:
+        sender.communicate()
+        assert sender.returncode == 0
+    return [sender.pid for sender in senders]
 
 
 def ping_among_raw_sockets(count: int, sockets: int) -> None:

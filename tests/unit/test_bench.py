@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from skbnb.agent import program
+from skbnb.agent import program, recorder
 from skbnb.agent.compiler import expand
 from skbnb.agent.probes import FOLLOW_TASKS, PROBES
 from tests.bench import bpf_stats, cost, flood_agent, work
@@ -35,7 +35,8 @@ def test_it_starts() -> None:
 
 
 def test_the_load_has_the_maps_that_the_agent_asks_for() -> None:
-    asked = re.findall(r'_bpf\[b"(\w+)"\]', Path(program.__file__).read_text())
+    agent = "".join(Path(str(m.__file__)).read_text() for m in (program, recorder))
+    asked = re.findall(r'_bpf\[b"(\w+)"\]', agent)
     text = expand("flood.c", flood_agent.source_reader(1))
     made = re.findall(r"^BPF_\w+\((?:\"\w+\", [\w ]+, [\w ]+, )?(\w+)", text, re.M)
     # Stacks are there only if they were asked for, and the load is never.

@@ -20,6 +20,7 @@ import skbnb
 from skbnb.agent.__main__ import read_source
 from skbnb.agent.compiler import expand
 from skbnb.agent.probes import PROBES, candidates
+from skbnb.agent.ways import WAYS
 from skbnb.cli import completion, main, parser
 from skbnb.cli.lines import Lines
 from skbnb.schema import RECORD
@@ -90,11 +91,15 @@ def test_what_cannot_be_parsed(arguments: list[str], words: str) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("via", WAYS)
 @pytest.mark.parametrize("name", [probe.name for probe in PROBES])
 def test_the_source_is_what_the_agent_compiles(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    via: str,
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert main(["source", name]) == 0
+    assert main(["source", "--via", via, name]) == 0
     printed = capsys.readouterr().out
     # The agent has the C files in its package.
     monkeypatch.setattr(
@@ -102,7 +107,7 @@ def test_the_source_is_what_the_agent_compiles(
         lambda _, path: (Path(skbnb.__file__).parents[1] / path).read_bytes(),
     )
     (probe,) = candidates(name)
-    assert printed == expand(probe.source, read_source) + "\n"
+    assert printed == expand(WAYS[via].source(probe), read_source) + "\n"
     assert "SKB_CLONE_START" in printed
     assert "#include" not in re.sub(r"#include <.*>", "", printed)
 

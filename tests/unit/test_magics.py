@@ -36,7 +36,8 @@ from skbnb.errors import (
 from skbnb.magics import SkbMagics, split_statement
 from skbnb.traces import Trace
 from skbnb.transport import AgentTransport
-from tests.records import frames, record
+from skbnb.wire import Frame, Kind, control
+from tests.records import frames, hello, record, tally
 
 RECORDS = [record(ts=2_000 + i, count=i + 1, pid=42 + i // 3) for i in range(4)]
 
@@ -426,6 +427,40 @@ def test_a_panel_is_one_bundle_and_keeps_what_is_chosen(
         ["application/vnd.jupyter.widget-view+json", "text/html", "text/plain"]
     ]
     assert len(shell.user_ns["clones"]) == 4
+
+
+@pytest.mark.parametrize("via", ["trace", "perf", "count"])
+@pytest.mark.parametrize("option", ["--panel", "--live"])
+def test_what_gives_too_little(shell: InteractiveShell, via: str, option: str) -> None:
+    ran = Ran(shell, f"%%skbclone --via {via} {option}\nprint('ran')")
+    assert isinstance(ran.error, OptionError)
+    assert ran.printed.strip() == (
+        f"OptionError: via {via} gives too little for {option}. Leave {option} away, "
+        "or take --via ring."
+    )
+
+
+@pytest.mark.parametrize(
+    "options", ["--via trace --scope cell", "--via perf --stacks", "--via fax"]
+)
+def test_options_that_do_not_fit(shell: InteractiveShell, options: str) -> None:
+    ran = Ran(shell, f"%%skbclone {options}\nprint('ran')")
+    assert isinstance(ran.error, OptionError)
+    assert "ran" not in ran.printed.splitlines()
+
+
+def test_sums_in_a_cell(
+    shell: InteractiveShell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = frames(calls=3)
+    said[0] = control(Kind.HELLO, **hello(via="count"))
+    said[2:5] = [Frame(Kind.TALLIES, tally())]
+    Trace(said).save(tmp_path / "sums.skbt")
+    monkeypatch.setenv("SKBNB_AGENT", f"replay:{tmp_path / 'sums.skbt'}")
+    ran = Ran(shell, "%%skbclone --via count -o sums\npass")
+    assert shell.user_ns["sums"]["clones"].tolist() == [3]
+    assert len(ran.displayed) == 1
+    assert "3 clones" in ran.displayed[0]["text/html"]
 
 
 def test_a_terminal_has_nothing_live(shell: InteractiveShell) -> None:

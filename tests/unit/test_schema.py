@@ -26,7 +26,10 @@ ENUMS = {
     "HAS": schema.Has,
 }
 
-STRUCTS = ("skb_event", "skb_bytes", "skb_socket_key", "skb_socket")
+STRUCTS = (
+    *("skb_event", "skb_bytes", "skb_socket_key", "skb_socket"),
+    *("handbook_event", "tally_key"),
+)
 
 
 def members(struct: str) -> list[str]:
@@ -73,6 +76,7 @@ DTYPES = [
     (schema.RECORD, ("skb_event",)),
     (schema.BYTES, ("skb_bytes",)),
     (schema.SOCKET, ("skb_socket_key", "skb_socket")),
+    (schema.HANDBOOK, ("handbook_event",)),
 ]
 
 

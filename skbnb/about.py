@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a trace says of itself: ``df.attrs["skbnb"]``, which every view reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .schema import WITHIN
+from .units import printable
+from .wire import TAP, checked
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+
+    from .traces import Selection
+
+__all__ = ["about"]
+
+Fields = Mapping[str, Any]
+
+_OF_HELLO = (
+    *("probe", "buffer", "layout", "kernel", "snaplen", "skb_size"),
+    *("max_events", "max_seconds"),
+)
+_OF_STATS = ("calls", "lost", "limited", "tasks_lost", "missed", "skipped", "foreign")
+
+# And what only records tell.
+_OF_RECORDS = (
+    *("failed", "sightings_lost", "copies", "copies_lost", "ends_lost", "untracked"),
+)
+
+
+def about(
+    hello: Fields,
+    stats: Fields,
+    taps: Fields,
+    rows: pd.DataFrame,
+    chosen: npt.NDArray[np.bool_],
+    selection: Selection,
+) -> dict[str, Any]:
+    """What the frames say, and what their rows add up to; None is unknown.
+
+    Parameters
+    ----------
+    hello, stats, taps
+        The fields of these frames; none of those that have not come.
+    rows
+        All of the trace's.
+    chosen
+        Which of them are shown.
+    selection
+        In words.
+    """
+    via = hello.get("via", "ring")
+    known = dict(stats)
+    captured = _captured(rows)
+    if stats and via == "count":
+        # A process that found no room is in no sum, but in the sum of all.
+        known["lost"] = stats["calls"] - captured
+    if via != "ring":
+        known = {k: v for k, v in known.items() if k not in _OF_RECORDS}
+    with_records = bool(stats) and via == "ring"
+    return {
+        "via": via,
+        "coverage": hello.get("coverage", ""),
+        "probes": hello.get("probes", {}),
+        "buffer_why": hello.get("buffer_why", ""),
+        "bytes_missing": hello.get("bytes_missing", ""),
+        **{name: hello.get(name) for name in _OF_HELLO},
+        "scope": selection.effective_scope,
+        "filters": selection.filters,
+        "others": _others(rows, ~chosen),
+        "captured": captured,
+        "counted": _counted(rows) if via in ("trace", "perf") else None,
+        **{name: known.get(name) for name in _OF_STATS + _OF_RECORDS},
+        "emitted": known["calls"] - known["lost"] - known["limited"] if known else None,
+        "stacks_missing": stats["stacks_collided"] + stats["stacks_failed"]
+        if with_records
+        else None,
+        "sent": _sent(stats, selection) if with_records else None,
+        "sniffers": [_sniffer(tap) for tap in taps["sockets"]] if taps else None,
+        "more_sniffers": taps.get("more"),
+        "duration": (stats["ended"] - stats["began"]) / 1e9 if stats else None,
+    }
+
+
+def _captured(rows: pd.DataFrame) -> int:
+    """Calls that are in the rows."""
+    if "kind" in rows:
+        return int(rows["kind"].isin(["clone", "failed"]).sum())
+    return int(rows["clones"].sum())
+
+
+def _counted(rows: pd.DataFrame) -> int:
+    """How far the handbook's programs have counted, as far as the rows tell."""
+    return int(rows["count"].max()) if len(rows) else 0
+
+
+def _others(rows: pd.DataFrame, others: npt.NDArray[np.bool_]) -> dict[str, int]:
+    """Scope -> how many of these rows, or of the calls that they add up."""
+    if "scope" not in rows:
+        return {}
+    scopes = rows["scope"][others]
+    if "clones" in rows:
+        counts = rows["clones"][others].groupby(scopes, observed=True).sum()
+    else:
+        counts = scopes.value_counts()
+    return {str(scope): int(n) for scope, n in counts.items() if n}
+
+
+def _sent(stats: Fields, selection: Selection) -> int | None:
+    """Packets that the scope's tasks handed to devices; of one process: unknown."""
+    if selection.filters:
+        return None
+    within = WITHIN[selection.effective_scope]
+    total: int = sum(stats[f"sent_{scope.name.lower()}"] for scope in within)
+    return total
+
+
+def _sniffer(tap: Any) -> dict[str, Any]:
+    """What is known of a packet socket, with names that print."""
+    known = checked(tap, TAP, "a socket of a TAPS frame")
+    return {
+        name: printable(known[name]) if isinstance(known[name], str) else known[name]
+        for name in TAP
+    }

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The two first programs of a handbook: a line of text for each call, or a struct."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Callable, Mapping, Sequence
+
+from ..config import Config
+from ..wire import HANDBOOK
+from .perf import PerfBuffers
+from .probes import Probe
+from .program import Program, Sink
+from .tracepipe import TracePipe
+
+__all__ = ["Printer", "Sender"]
+
+
+class Printer(Program):
+    """By ``bpf_trace_printk()``, read from the trace pipe."""
+
+    loses_unseen = True
+    stride = HANDBOOK.size
+
+    @classmethod
+    def source(cls, probe: Probe) -> str:
+        """One for all probes."""
+        return "handbook_trace.c"
+
+    def _flags(
+        self, config: Config, read_source: Callable[[str], str]
+    ) -> Sequence[str]:
+        mark = secrets.randbits(64)
+        self._pipe = TracePipe(b"skbnb %x" % mark)
+        return (f"-DMARK={mark}ULL",)
+
+    def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
+        self._bpf[b"counter"].clear()
+
+    @property
+    def fds(self) -> Sequence[int]:
+        """That of the pipe."""
+        return self._pipe.fds
+
+    def drain(self, sink: Sink, most: int) -> int:
+        """Hand the lines to `sink`, as structs."""
+        return self._pipe.drain(sink, most)
+
+    def rest(self, sink: Sink, most: int) -> None:
+        """Read on until nothing more can come, and give the pipe back."""
+        self._pipe.end(sink)
+
+    def attach(self, config: Config) -> dict[str, int]:
+        """Take the pipe, and attach."""
+        self._pipe.open()
+        try:
+            return super().attach(config)
+        except BaseException:
+            self._pipe.close()
+            raise
+
+    def counters(self) -> dict[str, int]:
+        """The kernel's counters; all calls without a line that has come are lost."""
+        counted = super().counters()
+        counted["lost"] = counted["calls"] - self._pipe.lines
+        counted["foreign"] = self._pipe.foreign
+        return counted
+
+    def close(self) -> None:
+        """Give the pipe back, too."""
+        self._pipe.close()
+        super().close()
+
+
+class Sender(Program):
+    """By ``perf_submit()``, read from the perf buffers."""
+
+    buffer_name = "perf"
+
+    @classmethod
+    def source(cls, probe: Probe) -> str:
+        """One for all probes."""
+        return "handbook_perf.c"
+
+    def __init__(
+        self, probe: Probe, config: Config, read_source: Callable[[str], str]
+    ) -> None:
+        super().__init__(probe, config, read_source)
+        records = self._bpf[b"records"].map_fd
+        self._buffers = PerfBuffers(records, config.ring_mib << 20, HANDBOOK.size)
+        self.stride, self.offset = self._buffers.stride, self._buffers.offset
+
+    @classmethod
+    def key(cls, probe: Probe, config: Config) -> tuple[object, ...]:
+        """The buffers have a size."""
+        return (*super().key(probe, config), config.ring_mib)
+
+    def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
+        self._bpf[b"counter"].clear()
+        self._buffers.skip()
+
+    @property
+    def fds(self) -> Sequence[int]:
+        """Those of the buffers."""
+        return self._buffers.fds
+
+    def drain(self, sink: Sink, most: int) -> int:
+        """Hand what is there to `sink`."""
+        return self._buffers.drain(sink, most)
+
+    def close(self) -> None:
+        """Give the buffers back, too."""
+        self._buffers.close()
+        super().close()

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records: all that is known of each call, and what is read beside them at the end."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Callable, Iterable, Mapping, Sequence
+
+from ..config import Config
+from ..wire import BYTES_SIZE, RECORD_SIZE
+from . import buffers, memory, owners, syscalls
+from .attach import Attachment
+from .buffers import Reader
+from .probes import FOLLOW_TASKS, Probe
+from .program import Program, Sink, defines
+from .symbols import function_names
+
+# enum option of bpf/skb_count.h
+_FOLLOW, _COPY = 1, 2
+
+_IN_PAGES = "what TCP and sendfile() keep in pages, which are not to be found here"
+
+_NO_LIMIT = (1 << 64) - 1
+
+
+class Recorder(Program):
+    """One record for each call, and further ones as its clone is seen again."""
+
+    counts_anew = False
+
+    @classmethod
+    def source(cls, probe: Probe) -> str:
+        """Each probe's own."""
+        return probe.source
+
+    def _flags(
+        self, config: Config, read_source: Callable[[str], str]
+    ) -> Sequence[str]:
+        self._size = config.ring_mib << 20
+        self._buffer = buffers.choose(config.buffer, self._size, config.snaplen)
+        self.buffer_name, self.buffer_why = self._buffer.name, self._buffer.why
+        flags = [*self._buffer.flags]
+        if config.stacks:
+            flags.append("-DSTACKS")
+        if config.snaplen:
+            flags.append(f"-DSNAPLEN={config.snaplen}")
+            found = memory.find(read_source)
+            self.bytes_missing = _IN_PAGES if found is None else ""
+            flags += defines(found or {})
+        return flags
+
+    def __init__(
+        self, probe: Probe, config: Config, read_source: Callable[[str], str]
+    ) -> None:
+        super().__init__(probe, config, read_source)
+        records = self._bpf[b"records"].map_fd
+        self._reader: Reader = self._buffer.reader(
+            records, self._size, _record_size(config)
+        )
+        self.stride, self.offset = self._reader.stride, self._reader.offset
+        self._settings = self._bpf[b"settings"]
+        self._stacks: Any = self._bpf[b"stacks"] if config.stacks else None
+        # The first lookup reads the whole symbol table: not when a trace ends.
+        function_names()
+
+    @classmethod
+    def key(cls, probe: Probe, config: Config) -> tuple[object, ...]:
+        """Records need a program of their own for each size and form."""
+        form = config.ring_mib, config.buffer, config.stacks, config.snaplen
+        return (*super().key(probe, config), *form)
+
+    def _loaded(self) -> Sequence[Attachment]:
+        return FOLLOW_TASKS + self.probe.attachments
+
+    def _wanted(self, config: Config) -> Sequence[Attachment]:
+        copies = self.probe.copies if config.also == "copy" else ()
+        return self.probe.attachments + copies
+
+    def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
+        limit = before["calls"] + config.max_events if config.max_events else _NO_LIMIT
+        options = _FOLLOW * config.follow | _COPY * (config.also == "copy")
+        self._settings[0] = self._settings.Leaf(limit, self._wakeup_mask(), options)
+        self._forget()
+        self._follow_tasks(config)
+
+    @property
+    def fds(self) -> Sequence[int]:
+        """Those of the buffer."""
+        return self._reader.fds
+
+    def drain(self, sink: Sink, most: int) -> int:
+        """Hand what is committed to `sink`."""
+        return self._reader.drain(sink, most)
+
+    def _forget(self) -> None:
+        # What an earlier trace left.
+        self._reader.skip()
+        for name in (b"callers", b"sockets", b"living"):
+            table = self._bpf[name]
+            sizes = (ctypes.sizeof(kind) for kind in (table.Key, table.Leaf))
+            syscalls.empty_map(table.map_fd, *sizes)
+        named = self._bpf[b"named"]
+        named[0] = named.Leaf()
+        if self._stacks:
+            for key in list(self._stacks):
+                del self._stacks[key]
+
+    def _wakeup_mask(self) -> int:
+        # Wake the reader when about an eighth of the ring has filled: 2 ** n calls,
+        # less one.
+        return (1 << (self._size // self._reader.stride // 8).bit_length() - 1) - 1
+
+    def sockets(self) -> tuple[list[bytes], set[int]]:
+        """The sockets that records name, each its key and its value.
+
+        And the ids of the control groups that they are in.
+        """
+        found = [(bytes(key), value) for key, value in self._bpf[b"sockets"].items()]
+        unused = {value.inode for _, value in found if value.inode and not value.pid}
+        held_by = owners.holders(unused, owners.processes()) if unused else {}
+        for _, value in found:
+            if value.inode in held_by:
+                value.pid, value.comm = held_by[value.inode]
+        cgroups = {value.cgroup for _, value in found if value.cgroup}
+        return [key + bytes(value) for key, value in found], cgroups
+
+    def gone_cgroups(self, ids: set[int]) -> dict[int, bytes]:
+        """Id -> path of those of these control groups that were removed in a trace."""
+        table = self._bpf[b"gone_cgroups"]
+        keys = [key for key in map(table.Key, ids) if key in table]
+        return {key.value: table[key].text for key in keys}
+
+    def stacks(self) -> dict[int, list[int]]:
+        """The kernel stacks by their ids: addresses, innermost first."""
+        found = self._stacks.items() if self._stacks else ()
+        # What is not used of each is zero.
+        return {key.value: [ip for ip in value.ip if ip] for key, value in found}
+
+    def functions(
+        self, addresses: Iterable[int]
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Where every caller and these addresses lie: address in hex -> function.
+
+        And the same -> module, where it is in one.
+        """
+        names = function_names()
+        # BPF programs, which come and go, are on stacks only.
+        names.refresh(always=self._stacks is not None)
+        callers = (address.value for address in self._bpf[b"callers"])
+        found = {f"{a:#x}": names.name(a) for a in {*callers, *addresses}}
+        return (
+            {address: name for address, (name, _) in found.items() if name},
+            {address: module for address, (_, module) in found.items() if module},
+        )
+
+    def close(self) -> None:
+        """Give the buffer's memory back, too."""
+        self._reader.close()
+        super().close()
+
+
+def _record_size(config: Config) -> int:
+    """Bytes of a record and the packet's bytes behind it, which fill up to eight."""
+    bytes_size = BYTES_SIZE + (config.snaplen + 7) // 8 * 8 if config.snaplen else 0
+    return RECORD_SIZE + bytes_size

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel's trace pipe: lines of text, of which all but ours are somebody else's.
+
+There is one for the whole machine, and who reads a line takes it from all others. Only
+this file knows the lines' form, that of ``trace_print_context()`` in
+``kernel/trace/trace_output.c``::
+
+                curl-2522    [000] d..3.   653.177020: bpf_trace_printk: skbnb 2a 1
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import time
+from typing import Iterator
+
+from ..errors import PipeError
+from ..wire import HANDBOOK
+from . import syscalls
+from .program import Sink
+
+__all__ = ["TracePipe"]
+
+_READ_SIZE = 1 << 20
+_PATIENCE = 2.0  # seconds in which what was written must be there to read
+
+# Clocks that count nanoseconds, which a line has in seconds and microseconds.
+_CLOCKS = ("local", "global", "perf", "mono", "mono_raw", "boot", "tai")
+
+# The name of the thread is filled up to 16 bytes, and may itself hold any.
+_LINE = (
+    rb"(?s)(.{16})-(\d+) +(?:\([\d -]+\) +)?\[\d+\] \S+ +"
+    rb"(\d+)\.(\d{6}): \S+: %s (\S+)"
+)
+
+
+class TracePipe:
+    """Our end of it.
+
+    Parameters
+    ----------
+    mark
+        What our lines begin with.
+
+    Attributes
+    ----------
+    lines, foreign
+        How many lines of ours and of others have been read, ever.
+    """
+
+    def __init__(self, mark: bytes) -> None:
+        self._mark = mark
+        self._line = re.compile(_LINE % re.escape(mark))
+        self._folder = self._pipe = -1
+        self._rest = b""
+        self._offset = 0
+        self.lines = self.foreign = 0
+
+    @property
+    def fds(self) -> list[int]:
+        """What to poll."""
+        return [self._pipe]
+
+    def open(self) -> None:
+        """Take the pipe, and learn its clock.
+
+        Raises
+        ------
+        PipeError
+            Somebody else has it, or nothing would come out of it.
+        """
+        try:
+            self._folder = _tracefs()
+            self._pipe = self._open_pipe()
+            self._refuse_others()
+            self._refuse_settings()
+            self._rest = b""
+            self._offset = self._measure_offset()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_pipe(self) -> int:
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            return os.open("trace_pipe", flags, dir_fd=self._folder)
+        except OSError as error:
+            # Since Linux 6.9 the kernel itself refuses a second reader.
+            self._refuse_others()
+            raise PipeError(f"cannot open the trace pipe: {error.strerror}") from None
+
+    def _refuse_others(self) -> None:
+        path = os.stat("trace_pipe", dir_fd=self._folder)
+        for pid in _readers((path.st_dev, path.st_ino)):
+            raise PipeError(
+                f"process {pid} ({_name(pid)!a}) reads the trace pipe, and a line goes "
+                "to one reader only",
+                f"End it (kill {pid}), or leave via trace away.",
+            )
+
+    def _refuse_settings(self) -> None:
+        clock = re.search(r"\[(\w+)\]", self._setting("trace_clock"))
+        if not clock or clock[1] not in _CLOCKS:
+            name = clock[1] if clock else "unknown"
+            raise PipeError(
+                f"the kernel's trace clock is {name}, which counts no nanoseconds",
+                "echo local > /sys/kernel/tracing/trace_clock",
+            )
+        if self._setting("tracing_on").strip() != "1":
+            raise PipeError(
+                "tracing is off in the kernel, so no line would come",
+                "echo 1 > /sys/kernel/tracing/tracing_on",
+            )
+
+    def _setting(self, name: str) -> str:
+        with open(os.open(name, os.O_RDONLY, dir_fd=self._folder)) as file:
+            return file.read()
+
+    def _measure_offset(self) -> int:
+        """From the lines' clock to the monotonic one, in ns: the best of five."""
+        tries = [self._write_marker(str(number)) for number in range(5)]
+        _, at, number = min(
+            (after - before, (before + after) // 2, number)
+            for number, (before, after) in enumerate(tries)
+        )
+        for _, ts, _, word in self._awaited(b"4"):
+            if word == b"%d" % number:
+                return at - ts
+        raise PipeError(
+            "what is written to the trace buffer does not come out of the trace pipe",
+            "Look whether /sys/kernel/tracing/trace_options has context-info, markers "
+            "and not raw, hex, bin or verbose.",
+        )
+
+    def _write_marker(self, word: str) -> tuple[int, int]:
+        fd = os.open("trace_marker", os.O_WRONLY, dir_fd=self._folder)
+        try:
+            before = time.monotonic_ns()
+            os.write(fd, b"%s %s\n" % (self._mark, word.encode()))
+            return before, time.monotonic_ns()
+        finally:
+            os.close(fd)
+
+    def _awaited(self, last: bytes) -> Iterator[tuple[bytes, int, int, bytes]]:
+        """Our lines until one that ends with this word; fewer if it does not come."""
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            select.select([self._pipe], [], [], 0.01)
+            for line in self._read():
+                yield line
+                if line[3] == last:
+                    return
+
+    def _read(self) -> Iterator[tuple[bytes, int, int, bytes]]:
+        """What is there: name, time (ns, of the lines' clock), thread id, last word."""
+        data = self._rest + self._read_text()
+        whole, newline, self._rest = data.rpartition(b"\n")
+        whole += newline
+        end = 0
+        for found in self._line.finditer(whole):
+            self._count_foreign(whole[end : found.start()])
+            end = found.end()
+            comm, tid, seconds, micros, word = found.groups()
+            ts = int(seconds) * 1_000_000_000 + int(micros) * 1000
+            yield comm.lstrip(b" "), ts, int(tid), word
+        self._count_foreign(whole[end:])
+
+    def _read_text(self) -> bytes:
+        # The kernel gives a page at a time.
+        pieces: list[bytes] = []
+        while sum(map(len, pieces)) < _READ_SIZE:
+            try:
+                pieces.append(os.read(self._pipe, _READ_SIZE))
+            except BlockingIOError:
+                break
+        return b"".join(pieces)
+
+    def _count_foreign(self, text: bytes) -> None:
+        # The kernel's own say how many were overwritten: "CPU:0 [LOST 2 EVENTS]".
+        lines = [line for line in text.split(b"\n") if line.strip()]
+        self.foreign += sum(not line.endswith(b" EVENTS]") for line in lines)
+
+    def drain(self, sink: Sink, most: int) -> int:
+        """Hand what is there to `sink`, as ``struct handbook_event``."""
+        return self._hand_over(self._read(), sink)
+
+    def _hand_over(
+        self, lines: Iterator[tuple[bytes, int, int, bytes]], sink: Sink
+    ) -> int:
+        packed = b"".join(
+            HANDBOOK.pack(ts + self._offset, int(word), tid, comm)
+            for comm, ts, tid, word in lines
+            if word.isdigit()
+        )
+        number = len(packed) // HANDBOOK.size
+        if number:
+            sink(memoryview(packed))
+        self.lines += number
+        return number
+
+    def end(self, sink: Sink) -> None:
+        """Hand over what was printed before now, and give the pipe back."""
+        self._write_marker("end")
+        self._hand_over(self._awaited(b"end"), sink)
+        self.close()
+
+    def close(self) -> None:
+        """Give the pipe back."""
+        for fd in (self._pipe, self._folder):
+            if fd >= 0:
+                os.close(fd)
+        self._folder = self._pipe = -1
+
+
+def _tracefs() -> int:
+    try:
+        return syscalls.open_file_system("tracefs")
+    except OSError as error:
+        raise PipeError(f"the kernel gives no tracefs: {error.strerror}") from None
+
+
+def _readers(pipe: tuple[int, int]) -> Iterator[int]:
+    """Processes, but for this one, that have the pipe open."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        folder = f"/proc/{pid}/fd"
+        try:
+            fds = os.listdir(folder) if int(pid) != os.getpid() else []
+        except OSError:
+            continue
+        if any(_is(f"{folder}/{fd}", pipe) for fd in fds):
+            yield int(pid)
+
+
+def _is(link: str, pipe: tuple[int, int]) -> bool:
+    try:
+        if not os.readlink(link).endswith("/trace_pipe"):
+            return False
+        found = os.stat(link)
+    except OSError:
+        return False
+    return (found.st_dev, found.st_ino) == pipe
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", errors="backslashreplace") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return "?"
