@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All ways to have the calls say the same of the same curl, by each probe."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from skbnb.config import WAYS, Config
+from skbnb.session import Session
+from skbnb.traces import Selection, Trace
+from skbnb.transport import AgentTransport
+from tests.live.traffic import Server, apart, curl
+from tests.stock.agents import PROBES, start_agent
+from tests.stock.counter import CloneCounter
+
+Agents = dict[str, AgentTransport]
+
+
+@pytest.fixture(scope="module")
+def by_way() -> Iterator[Agents]:
+    """An agent for each way: one trace at a time is all that each can do."""
+    started = {via: start_agent() for via in WAYS}
+    yield started
+    for agent in started.values():
+        agent.close()
+
+
+@contextlib.contextmanager
+def traced(agents: Agents, probe: str) -> Iterator[dict[str, Trace]]:
+    """Trace in all ways at once; gives the traces, which are full at the end."""
+    traces: dict[str, Trace] = {}
+    with contextlib.ExitStack() as stack:
+        for via, agent in agents.items():
+            config = Config(
+                cell_tid=threading.get_native_id(),
+                notebook_pid=os.getpid(),
+                probe=probe,
+                via=via,
+            )
+            session = Session(agent, config)
+            session.start()
+            traces[via] = Trace(None, selection=Selection("all"))
+            stack.callback(_end, session, traces[via])
+        yield traces
+
+
+def _end(session: Session, trace: Trace) -> None:
+    session.stop()
+    trace.fill(session.frames, session.truncated)
+
+
+def calls(trace: Trace, member: str = "pid") -> Counter[int]:
+    """How many calls each process made."""
+    events = trace.events
+    if trace.via == "count":
+        sums = events.groupby("pid")["clones"].sum()
+        return Counter(dict(zip(sums.index.tolist(), sums.tolist(), strict=True)))
+    return Counter(events[member])
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_the_same_curl(
+    by_way: Agents, server: Server, counter: CloneCounter, probe: str
+) -> None:
+    before = counter.when_silent()
+    with traced(by_way, probe) as traces:
+        curl(server.url)
+    independent = counter.when_silent() - before
+    told = {via: trace.events.attrs["skbnb"] for via, trace in traces.items()}
+    assert {one["probe"] for one in told.values()} == {probe}
+    assert [one["lost"] for one in told.values()] == [0] * len(WAYS)
+    by_process, by_thread = calls(traces["ring"]), calls(traces["ring"], "tid")
+    assert sorted(by_process.values()) == [3, 3]
+    assert calls(traces["count"]) == by_process
+    assert calls(traces["perf"]) == calls(traces["trace"]) == by_thread
+    assert {pid: n for (pid, _), n in independent.items()} == by_process
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_a_thousand(by_way: Agents, probe: str) -> None:
+    with traced(by_way, probe) as traces:
+        pid = apart("timestamping", 1_000)
+    for via, trace in traces.items():
+        about = trace.events.attrs["skbnb"]
+        # What the trace buffer has no room for is overwritten.
+        lost = about["lost"] if via == "trace" else 0
+        assert (about["calls"], about["lost"]) == (1_000, lost)
+        assert calls(trace) == {pid: 1_000 - lost}
