@@ -74,7 +74,7 @@ def about(
         "filters": selection.filters,
         "others": _others(rows, ~chosen),
         "captured": captured,
-        "counted": _counted(rows) if via in ("trace", "perf") else None,
+        "counted": stats.get("counted") if via in ("trace", "perf") else None,
         **{name: known.get(name) for name in _OF_STATS + _OF_RECORDS},
         "emitted": known["calls"] - known["lost"] - known["limited"] if known else None,
         "stacks_missing": stats["stacks_collided"] + stats["stacks_failed"]
@@ -92,11 +92,6 @@ def _captured(rows: pd.DataFrame) -> int:
     if "kind" in rows:
         return int(rows["kind"].isin(["clone", "failed"]).sum())
     return int(rows["clones"].sum())
-
-
-def _counted(rows: pd.DataFrame) -> int:
-    """How far the handbook's programs have counted, as far as the rows tell."""
-    return int(rows["count"].max()) if len(rows) else 0
 
 
 def _others(rows: pd.DataFrame, others: npt.NDArray[np.bool_]) -> dict[str, int]:

@@ -81,9 +81,12 @@ def _calls(facts: Facts) -> str:
 # Ways by which a first program traces, with its mistakes; see `skbnb.config.Config`.
 _HANDBOOK = ("trace", "perf")
 
+_FIRST_PROGRAM = (
+    "the whole machine, pid is the thread's, calls that gave NULL are clones, too"
+)
 _WAYS = {
-    "trace": "via trace: pid is the thread's, calls that gave NULL are clones, too",
-    "perf": "via perf: pid is the thread's, calls that gave NULL are clones, too",
+    "trace": f"via trace: {_FIRST_PROGRAM}",
+    "perf": f"via perf: {_FIRST_PROGRAM}",
     "count": "via count: only added up, calls that gave NULL, too",
 }
 
@@ -108,7 +111,7 @@ def _way(facts: Facts) -> str:
 def _counted(facts: Facts) -> str:
     if facts.counted is None or facts.calls is None or facts.counted >= facts.calls:
         return ""
-    return f"WARNING: count reached {facts.counted:,} in {facts.calls:,} calls"
+    return f"WARNING: it counted {facts.counted:,} of {facts.calls:,} calls"
 
 
 def _buffer(facts: Facts) -> str:

@@ -144,6 +144,7 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "sent_other": int,
         "sent_notebook": int,
         "sent_cell": int,
+        "counted": int,  # calls, as a first program counts them
         "foreign": int,  # lines of others in the trace pipe
         "began": int,  # ns, monotonic
         "ended": int,

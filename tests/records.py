@@ -163,6 +163,7 @@ def stats(**changes: Any) -> dict[str, Any]:
         "sent_other": 5,
         "sent_notebook": 2,
         "sent_cell": 3,
+        "counted": 0,
         "foreign": 0,
         "began": 1_000,
         "ended": 1_000_001_000,

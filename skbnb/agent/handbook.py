@@ -16,7 +16,24 @@ from .tracepipe import TracePipe
 __all__ = ["Printer", "Sender"]
 
 
-class Printer(Program):
+class _FirstProgram(Program):
+    """What both have: a counter of their own, which calls can be lost from."""
+
+    def attach(self, config: Config) -> dict[str, int]:
+        """Attach, with the counter at 0."""
+        return {**super().attach(config), "counted": 0}
+
+    def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
+        self._bpf[b"counter"].clear()
+
+    def counters(self) -> dict[str, int]:
+        """The kernel's counters, and the program's own."""
+        counted = super().counters()
+        counted["counted"] = sum(one.value for one in self._bpf[b"counter"].values())
+        return counted
+
+
+class Printer(_FirstProgram):
     """By ``bpf_trace_printk()``, read from the trace pipe."""
 
     loses_unseen = True
@@ -33,9 +50,6 @@ class Printer(Program):
         mark = secrets.randbits(64)
         self._pipe = TracePipe(b"skbnb %x" % mark)
         return (f"-DMARK={mark}ULL",)
-
-    def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
-        self._bpf[b"counter"].clear()
 
     @property
     def fds(self) -> Sequence[int]:
@@ -72,7 +86,7 @@ class Printer(Program):
         super().close()
 
 
-class Sender(Program):
+class Sender(_FirstProgram):
     """By ``perf_submit()``, read from the perf buffers."""
 
     buffer_name = "perf"
@@ -96,7 +110,7 @@ class Sender(Program):
         return (*super().key(probe, config), config.ring_mib)
 
     def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
-        self._bpf[b"counter"].clear()
+        super()._prepare(config, before)
         self._buffers.skip()
 
     @property

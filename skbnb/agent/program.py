@@ -222,7 +222,7 @@ class Program:
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""
         counted = {name: self._counters[i].value for i, name in enumerate(COUNTERS)}
-        counted["foreign"] = 0
+        counted["counted"] = counted["foreign"] = 0
         loaded = self._bpf.funcs.values()
         counted["skipped"] = sum(syscalls.skipped_runs(one.fd) for one in loaded)
         return counted

@@ -66,7 +66,7 @@ def test_curl_makes_three_and_the_server_three(server: Server, via: str) -> None
     assert events["t"].is_monotonic_increasing
     seconds = events["time"].astype("int64") / 1e9
     assert before - 1e-3 <= seconds.min() <= seconds.max() <= time.time() + 1e-3
-    assert f"via {via}: pid is the thread's" in receipt(events)
+    assert f"via {via}: the whole machine, pid is the thread's" in receipt(events)
 
 
 @pytest.mark.parametrize("via", HANDBOOK)
@@ -98,10 +98,10 @@ def test_two_processors_lose_calls_from_the_count(via: str) -> None:
         told, events = about(trace), trace.events
         assert told["calls"] == len(events) + told["lost"]
         assert 10_000 - told["lost"] <= events["pid"].isin(pids).sum() <= 10_000
-        assert told["counted"] == events["count"].max() <= told["calls"]
+        assert told["counted"] <= told["calls"]
         if told["counted"] < told["calls"]:
             break
-    said = f"count reached {told['counted']:,} in {told['calls']:,} calls"
+    said = f"WARNING: it counted {told['counted']:,} of {told['calls']:,} calls"
     assert told["counted"] < told["calls"]
     assert said in receipt(events)
 
@@ -253,14 +253,17 @@ def test_a_recording_is_the_live_trace(
     pd.testing.assert_frame_equal(again.events, trace.events)
 
 
-def test_on_the_command_line(server: Server) -> None:
-    for via, line in (("trace", "curl +{pid} +1"), ("count", "curl +{pid} +3")):
-        command = [sys.executable, "-m", "skbnb", "run", "--via", via, "--"]
-        done = subprocess.run(
-            [*command, "sh", "-c", f"echo $$; exec curl -s -o /dev/null {server.url}"],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        pattern = line.format(pid=done.stdout.strip())
-        assert re.search(pattern, done.stderr), done.stderr
+@pytest.mark.parametrize("via", ["trace", "count"])
+def test_on_the_command_line(server: Server, via: str) -> None:
+    command = [sys.executable, "-m", "skbnb", "run", "--via", via, "--"]
+    done = subprocess.run(
+        [*command, "sh", "-c", f"echo $$; exec curl -s -o /dev/null {server.url}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said, pid = done.stderr, done.stdout.strip()
+    assert re.search(rf"^curl +{pid} +3$", said, re.M), said
+    # Of a sum there is nothing else to say.
+    lines = re.findall(rf"^\d+\.\d{{6}} +curl +{pid} +\d+$", said, re.M)
+    assert len(lines) == (3 if via == "trace" else 0)

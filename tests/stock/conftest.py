@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from skbnb.transport import AgentTransport
+from tests.live.conftest import server as server
 from tests.stock.agents import PROBES, start_agent
 from tests.stock.counter import CloneCounter
 

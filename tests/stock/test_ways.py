@@ -19,6 +19,9 @@ from tests.live.traffic import Server, apart, curl
 from tests.stock.agents import PROBES, start_agent
 from tests.stock.counter import CloneCounter
 
+# A guest is slow to compile.
+_PATIENCE = 600.0
+
 Agents = dict[str, AgentTransport]
 
 
@@ -43,7 +46,7 @@ def traced(agents: Agents, probe: str) -> Iterator[dict[str, Trace]]:
                 probe=probe,
                 via=via,
             )
-            session = Session(agent, config)
+            session = Session(agent, config, patience=_PATIENCE)
             session.start()
             traces[via] = Trace(None, selection=Selection("all"))
             stack.callback(_end, session, traces[via])

@@ -71,11 +71,11 @@ def test_what_a_handbooks_program_fills(via: str) -> None:
 
 @pytest.mark.parametrize("via", ["trace", "perf"])
 def test_what_it_says_of_itself(via: str) -> None:
-    said = receipt(trace(via, *CALLS, calls=5, lost=2, foreign=4).events)
+    said = receipt(trace(via, *CALLS, calls=5, lost=2, counted=4, foreign=4).events)
     assert "3 clones in 1 s by 2 threads" in said
-    assert f"via {via}: pid is the thread's" in said
+    assert f"via {via}: the whole machine, pid is the thread's" in said
     assert "4 lines of others left out" in said
-    assert "WARNING: count reached 2 in 5 calls" in said
+    assert "WARNING: it counted 4 of 5 calls" in said
     assert "captured 3 of 3, WARNING: 2 lost: " in said
     assert "outside" not in said
 
