@@ -5,6 +5,8 @@
  * Every counter is a slot of one map. A CPU has its own copy of it, and adds to that atomically:
  * an interrupt may call the same function.
  */
+#include "peek.h"	/* where the names of the system calls are */
+
 BPF_PERCPU_ARRAY(counts, u64, SLOTS);
 
 /* Nothing is counted before all is attached, and nothing after the end. */
@@ -89,21 +91,4 @@ int count_call(struct enter *ctx)
 int count_raw_call(struct bpf_raw_tracepoint_args *ctx)
 {
 	return count_number(ctx->args[1]);
-}
-
-/* A piece of the kernel's memory, for the loader: it has no other way to it everywhere. */
-struct piece {
-	u64 words[PIECE_WORDS];
-};
-BPF_ARRAY(pieces, struct piece, 1);
-
-int read_piece(struct bpf_raw_tracepoint_args *ctx)
-{
-	u32 zero = 0;
-	struct piece *piece = pieces.lookup(&zero);
-	void *place = (void *)ctx->args[0];
-
-	if (piece)
-		bpf_probe_read_kernel(piece, sizeof(*piece), place);
-	return 0;
 }

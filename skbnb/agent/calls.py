@@ -16,10 +16,10 @@ from typing import Callable, Iterator, NamedTuple
 from .functions import Countable, Group
 from .symbols import KALLSYMS
 
-__all__ = ["MOST", "PIECE_WORDS", "system_calls"]
+__all__ = ["MOST", "PIECE", "system_calls"]
 
 MOST = 1024  # numbers; SYSTEM_CALLS of bpf/funccount.c
-PIECE_WORDS = 2048  # of a piece of memory, there
+PIECE = 16 << 10  # bytes of memory that are read at once
 
 # The kernel's read-only data: as far as the array is looked for.
 _FARTHEST = 64 << 20
@@ -40,14 +40,13 @@ _MACHINES = {
 }
 
 
-def system_calls(read_words: Callable[[int], tuple[int, ...]]) -> Group:
+def system_calls(read: Callable[[int], bytes | None]) -> Group:
     """The system calls of this kernel, by number.
 
     Parameters
     ----------
-    read_words
-        Gives `PIECE_WORDS` words of the kernel's memory from an address on; none where
-        there is no memory.
+    read
+        Gives `PIECE` bytes of the kernel's memory from an address on, if there are any.
     """
     machine = _MACHINES.get(os.uname().machine)
     if not machine:
@@ -61,9 +60,10 @@ def system_calls(read_words: Callable[[int], tuple[int, ...]]) -> Group:
         return Group([], [], f"the symbol table has no {machine.prefix}{name.args[0]}")
     if not all(first):
         return Group([], [], "the kernel hides its symbols' addresses")
-    for words in _tables(text, first, read_words):
-        if list(words[: len(first)]) == first:
-            return Group(_named(words, first, functions), [])
+    signature = struct.pack(f"={len(first)}Q", *first)
+    for table in _tables(text, signature, read):
+        if table and table.startswith(signature):
+            return Group(_named(table, signature, functions), [])
     return Group([], [], "the kernel's table of system calls was not found")
 
 
@@ -86,33 +86,32 @@ def _address(functions: dict[int, str], wanted: str) -> int:
 
 
 def _tables(
-    text: bytes, first: list[int], read_words: Callable[[int], tuple[int, ...]]
-) -> Iterator[tuple[int, ...]]:
+    text: bytes, signature: bytes, read: Callable[[int], bytes | None]
+) -> Iterator[bytes | None]:
     """What is where the array may be: where the symbol table says, or is found."""
     named = re.search(rb"^([0-9a-f]+) [rRdD] sys_call_table$", text, re.M)
     if named:
-        yield read_words(int(named.group(1), 16))
+        yield read(int(named.group(1), 16))
     begin = re.search(rb"^([0-9a-f]+) [rRdDtT] __start_rodata$", text, re.M)
     if not begin:
         return
     start = int(begin.group(1), 16)
-    signature = struct.pack(f"={len(first)}Q", *first)
-    for address in range(start, start + _FARTHEST, 8 * (PIECE_WORDS - len(first))):
-        words = read_words(address)
-        if not words:
+    for address in range(start, start + _FARTHEST, PIECE - len(signature)):
+        piece = read(address)
+        if piece is None:
             return
-        at = struct.pack(f"={len(words)}Q", *words).find(signature)
+        at = piece.find(signature)
         if at >= 0 and at % 8 == 0:
-            yield read_words(address + at)
+            yield read(address + at)
 
 
 def _named(
-    words: tuple[int, ...], first: list[int], functions: dict[int, str]
+    table: bytes, signature: bytes, functions: dict[int, str]
 ) -> list[Countable]:
     # Another array may follow, which begins alike.
     found = []
-    for number, address in enumerate(words[:MOST]):
-        again = number and list(words[number : number + len(first)]) == first
+    for number, (address,) in enumerate(struct.iter_unpack("=Q", table[: 8 * MOST])):
+        again = number and table.startswith(signature, 8 * number)
         if address not in functions or again:
             break
         name = functions[address]

@@ -14,9 +14,10 @@ from ..config import MAX_COUNTED, Counting, Listing
 from ..errors import LayoutError, RequestError
 from ..wire import Kind
 from . import calls, syscalls
-from .compiler import compiled
+from .compiler import compiled, expand
 from .functions import Countable, Group, functions, perf_number, tracepoints
 from .layout import Btf, Layout
+from .peek import Peeks
 
 __all__ = ["FunctionCounter"]
 
@@ -85,7 +86,7 @@ class FunctionCounter:
 
     def _loaded(self) -> _Programs:
         if not self._programs:
-            self._programs = _Programs(self._read_source("funccount.c"))
+            self._programs = _Programs(expand("funccount.c", self._read_source))
         return self._programs
 
     def _list(self) -> None:
@@ -146,7 +147,7 @@ class FunctionCounter:
 
 
 class _Programs:
-    """The C file, compiled."""
+    """The C files, compiled."""
 
     def __init__(self, text: str) -> None:
         _raise_limits()
@@ -155,7 +156,7 @@ class _Programs:
             f"-DSLOTS={_SLOTS}",
             f"-DSLOT_GOES_HERE={_MARK:#x}",
             f"-DSYSTEM_CALLS={calls.MOST}",
-            f"-DPIECE_WORDS={calls.PIECE_WORDS}",
+            f"-DPEEK_BYTES={calls.PIECE}",
             f"-DCOMPAT_PLACE={place}",
             f"-DCOMPAT_BIT={_COMPAT_BITS.get(os.uname().machine, ('', 0))[1]}",
         ]
@@ -195,22 +196,9 @@ class _Programs:
         code: bytes = self._bpf.dump_func(b"count_raw_call")
         return syscalls.load_program(syscalls.PROG_TYPE_RAW_TRACEPOINT, code)
 
-    @contextlib.contextmanager
-    def memory(self) -> Iterator[Callable[[int], tuple[int, ...]]]:
-        """What reads the kernel's memory, a piece at a time."""
-        code: bytes = self._bpf.dump_func(b"read_piece")
-        program = syscalls.load_program(syscalls.PROG_TYPE_RAW_TRACEPOINT, code)
-        pieces = self._bpf[b"pieces"]
-
-        def read_words(address: int) -> tuple[int, ...]:
-            syscalls.run_program(program, address)
-            words = tuple(pieces[0].words)
-            return words if any(words) else ()
-
-        try:
-            yield read_words
-        finally:
-            os.close(program)
+    def memory(self) -> Peeks:
+        """What reads the kernel's memory, until it is closed."""
+        return Peeks(self._bpf)
 
     def switch(self, on: bool) -> None:
         """Begin to count, or end it."""
@@ -429,8 +417,8 @@ def _system_calls(programs: _Programs) -> Group:
     if programs.compat_why:
         return Group([], [], programs.compat_why)
     try:
-        with programs.memory() as read_words:
-            return calls.system_calls(read_words)
+        with contextlib.closing(programs.memory()) as memory:
+            return calls.system_calls(memory.read)
     except OSError as error:
         return Group([], [], f"the kernel's memory cannot be read ({error.strerror})")
 

@@ -11,7 +11,7 @@ import fcntl
 import functools
 import os
 import struct
-from typing import Sequence
+from typing import Callable, Sequence
 
 # (bpf, perf_event_open); newer machines have those of asm-generic/unistd.h.
 _NUMBERS = {"x86_64": (321, 298), "ppc64le": (361, 319)}
@@ -60,9 +60,9 @@ def _bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
     return _call(number, ctypes.c_int(command), attributes, len(attributes))
 
 
-def _works(command: int, attributes: bytes) -> bool:
+def _works(make: Callable[..., int], *arguments: object) -> bool:
     try:
-        os.close(_bpf(command, attributes))
+        os.close(make(*arguments))
     except OSError:
         return False
     return True
@@ -71,7 +71,8 @@ def _works(command: int, attributes: bytes) -> bool:
 @functools.lru_cache(maxsize=1)
 def has_ring_buffer() -> bool:
     """Whether the kernel has ring buffers: it makes one (since Linux 5.8)."""
-    return _works(_MAP_CREATE, struct.pack("=IIII", _MAP_TYPE_RINGBUF, 0, 0, 4096))
+    attributes = struct.pack("=IIII", _MAP_TYPE_RINGBUF, 0, 0, 4096)
+    return _works(_bpf, _MAP_CREATE, attributes)
 
 
 # r0 = 0; *(u64 *)(r10 - 8) = r0; r0 = atomic_fetch_add((u64 *)(r10 - 8), r0); return 0
@@ -88,18 +89,7 @@ _FETCH = struct.pack(
 @functools.lru_cache(maxsize=1)
 def has_fetching_atomics() -> bool:
     """Whether an atomic add can give the value: it loads one (since Linux 5.12)."""
-    code = ctypes.create_string_buffer(_FETCH, len(_FETCH))
-    licence = ctypes.create_string_buffer(b"GPL")
-    return _works(
-        _PROG_LOAD,
-        struct.pack(
-            "=IIQQ",
-            _PROG_TYPE_SOCKET_FILTER,
-            len(_FETCH) // 8,
-            ctypes.addressof(code),
-            ctypes.addressof(licence),
-        ),
-    )
+    return _works(load_program, _PROG_TYPE_SOCKET_FILTER, _FETCH)
 
 
 def load_program(kind: int, code: bytes, attach_type: int = 0) -> int:
@@ -108,7 +98,7 @@ def load_program(kind: int, code: bytes, attach_type: int = 0) -> int:
     Parameters
     ----------
     kind
-        Its type: ``PROG_TYPE_KPROBE`` or ``PROG_TYPE_RAW_TRACEPOINT``.
+        Its type, as ``PROG_TYPE_KPROBE``.
     code
         Its instructions.
     attach_type
@@ -126,7 +116,7 @@ def load_program(kind: int, code: bytes, attach_type: int = 0) -> int:
         struct.pack(
             "=IIQQIIQII16sII",
             *(kind, len(code) // 8, ctypes.addressof(text), ctypes.addressof(licence)),
-            *(0, 0, 0, 0, 0, b"funccount", 0, attach_type),
+            *(0, 0, 0, 0, 0, b"skbnb", 0, attach_type),
         ),
     )
 

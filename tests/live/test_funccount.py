@@ -185,7 +185,7 @@ def test_a_pattern_of_functions_is_counted_or_refused_with_the_cause(
 
 
 def programs() -> set[int]:
-    """The counting programs that are in the kernel now."""
+    """The programs of counts that are in the kernel now."""
     lib = ctypes.CDLL("libbpf.so.1")
     found, last = set(), ctypes.c_uint32(0)
     while lib.bpf_prog_get_next_id(last, ctypes.byref(last)) == 0:
@@ -196,7 +196,7 @@ def programs() -> set[int]:
         info, size = ctypes.create_string_buffer(80), ctypes.c_uint32(80)
         assert lib.bpf_obj_get_info_by_fd(fd, info, ctypes.byref(size)) == 0
         os.close(fd)
-        if info.raw[64:].rstrip(b"\0") == b"funccount":
+        if info.raw[64:].rstrip(b"\0") == b"skbnb":
             found.add(last.value)
     return found
 
