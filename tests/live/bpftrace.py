@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A count of calls that shares no code with this project: bpftrace's."""
+"""Counts that share no code with this project: bpftrace's."""
 
 from __future__ import annotations
 
 import json
 import signal
 import subprocess
+import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+Key = TypeVar("Key")
 
 # A map that is empty is not printed: the other one ends each answer.
 _PROGRAM = """
-%s { @calls[probe] = count(); }
+%s { @calls[%s] = count(); }
 interval:ms:10 /!@ready/ { @ready = 1; printf("ready"); }
 """
 
@@ -21,28 +25,36 @@ mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing
 exec "$@"
 """
 
+# Seconds without a call that are taken for silence.
+_SILENCE = 0.3
 
-class Bpftrace:
+
+class Bpftrace(Generic[Key]):
     """bpftrace at work, until `close`.
 
     Parameters
     ----------
     probes
         What it counts, in its own words: ``kprobe:vfs_*``.
+    by
+        What it tells apart, in its own words.
+    read
+        Makes a key of what it writes of that.
     """
 
-    def __init__(self, *probes: str) -> None:
-        program = _PROGRAM % ",".join(probes)
+    def __init__(self, probes: str, by: str, read: Callable[[str], Key]) -> None:
+        self._key = read
         self._process = subprocess.Popen(
             [
                 *("unshare", "--mount", "sh", "-c", _WITH_TRACEFS, "sh"),
-                *("bpftrace", "-B", "none", "-f", "json", "-e", program),
+                *("bpftrace", "-B", "none", "-f", "json", "-e", _PROGRAM % (probes, by)),
             ],
             stdout=subprocess.PIPE,
             text=True,
         )
-        kind, _ = self._read()
+        kind, attached = self._read()
         assert kind == "attached_probes"
+        assert attached["probes"] >= 2
         assert self._read() == ("printf", "ready")
 
     def _read(self) -> tuple[str, Any]:
@@ -53,20 +65,42 @@ class Bpftrace:
                 return said["type"], said["data"]
         raise AssertionError("bpftrace ended")
 
-    def counts(self) -> Counter[str]:
-        """Calls so far: by function, or by tracepoint with its category."""
+    def counts(self) -> Counter[Key]:
+        """Calls so far."""
         self._process.send_signal(signal.SIGUSR1)
         maps: dict[str, Any] = {}
         while "@ready" not in maps:
             maps |= self._read()[1]
-        return Counter(
-            {
-                probe.partition(":")[2]: calls
-                for probe, calls in maps.get("@calls", {}).items()
-            }
-        )
+        calls = maps.get("@calls", {})
+        return Counter({self._key(key): number for key, number in calls.items()})
+
+    def when_silent(self) -> Counter[Key]:
+        """The counts, once nothing has been called for a while."""
+        before = self.counts()
+        while True:
+            time.sleep(_SILENCE)
+            now = self.counts()
+            if now == before:
+                return now
+            before = now
 
     def close(self) -> None:
         """End it."""
         self._process.terminate()
         self._process.communicate()
+
+
+def count_calls(*probes: str) -> Bpftrace[str]:
+    """Count calls by function, or by tracepoint with its category."""
+    return Bpftrace(",".join(probes), "probe", lambda probe: probe.partition(":")[2])
+
+
+def count_clones() -> Bpftrace[tuple[int, bool]]:
+    """Count calls of skb_clone() by process id and whether they failed."""
+    # Its `pid` is the process id, too.
+    return Bpftrace("kretprobe:skb_clone", "pid, retval == 0", _pid_and_failed)
+
+
+def _pid_and_failed(key: str) -> tuple[int, bool]:
+    pid, failed = map(int, key.split(","))
+    return pid, bool(failed)

@@ -21,7 +21,7 @@ import skbnb
 from skbnb.counts import Counts
 from skbnb.errors import OptionError
 from skbnb.transport import AgentTransport
-from tests.live.bpftrace import Bpftrace
+from tests.live.bpftrace import Bpftrace, count_calls
 from tests.live.traffic import apart, run
 
 HEADER = Path(f"/usr/include/{os.uname().machine}-linux-gnu/asm/unistd_64.h")
@@ -122,7 +122,7 @@ def test_calls_of_32_bits_are_no_others(agent: AgentTransport, tmp_path: Path) -
 
 @contextmanager
 def between(
-    tracer: Bpftrace, patterns: list[str], agent: AgentTransport
+    tracer: Bpftrace[str], patterns: list[str], agent: AgentTransport
 ) -> Iterator[Callable[[], None]]:
     """Count a block in both ways; the result, called, compares them.
 
@@ -147,7 +147,7 @@ def between(
 
 
 def test_tracepoints_agree_with_bpftrace(agent: AgentTransport) -> None:
-    tracer = Bpftrace("tracepoint:skb:kfree_skb", "tracepoint:net:*")
+    tracer = count_calls("tracepoint:skb:kfree_skb", "tracepoint:net:*")
     try:
         with between(tracer, ["t:skb:kfree_skb", "t:net:*"], agent) as compare:
             apart("multicast", 4, 50)

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from skbnb.transport import AgentTransport
+from tests.live.bpftrace import Bpftrace, count_clones
 from tests.live.conftest import server as server
 from tests.stock.agents import PROBES, start_agent
-from tests.stock.counter import CloneCounter
 
 
 @pytest.fixture(scope="session")
@@ -23,8 +23,8 @@ def agents() -> Iterator[dict[str, AgentTransport]]:
 
 
 @pytest.fixture(scope="session")
-def counter() -> Iterator[CloneCounter]:
+def counter() -> Iterator[Bpftrace[tuple[int, bool]]]:
     """An independent count."""
-    counter = CloneCounter()
+    counter = count_clones()
     yield counter
     counter.close()

@@ -15,9 +15,9 @@ import pytest
 
 from skbnb.traces import Trace
 from skbnb.transport import AgentTransport
+from tests.live.bpftrace import Bpftrace
 from tests.live.traffic import apart
 from tests.stock.agents import PROBES
-from tests.stock.counter import CloneCounter
 from tests.stock.networks import (
     address,
     fetch,
@@ -39,6 +39,7 @@ from tests.stock.sides import (
 from tests.stock.workloads import WORKLOADS, Workload
 
 Agents = dict[str, AgentTransport]
+Clones = Bpftrace[tuple[int, bool]]
 
 # What a sighting says of a slab clone.
 OF_THE_PACKET = {
@@ -74,7 +75,7 @@ def assert_complete(trace: Trace) -> None:
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
-def test_agreement(workload: Workload, agents: Agents, counter: CloneCounter) -> None:
+def test_agreement(workload: Workload, agents: Agents, counter: Clones) -> None:
     with workload.prepare() as traffic:
         before = counter.when_silent()
         with traced(agents) as traces:

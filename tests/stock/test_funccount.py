@@ -12,7 +12,7 @@ import pytest
 import skbnb
 from skbnb.errors import OptionError
 from skbnb.transport import AGENT_PYTHON, AgentTransport, agent_archive
-from tests.live.bpftrace import Bpftrace
+from tests.live.bpftrace import count_calls
 from tests.live.test_funccount import between, calls_of
 from tests.live.traffic import run
 
@@ -71,7 +71,7 @@ def files(folder: Path, number: int) -> None:
 
 
 def test_functions_agree_with_bpftrace(agent: AgentTransport, folder: Path) -> None:
-    tracer = Bpftrace("kprobe:vfs_*")
+    tracer = count_calls("kprobe:vfs_*")
     try:
         with between(tracer, ["vfs_*"], agent) as compare:
             files(folder, 200)
