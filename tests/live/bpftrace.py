@@ -14,8 +14,7 @@ from typing import Any, Generic, TypeVar
 Key = TypeVar("Key")
 
 # A map that is empty is not printed: the other one ends each answer.
-_PROGRAM = """
-%s { @calls[%s] = count(); }
+_READY = """
 interval:ms:10 /!@ready/ { @ready = 1; printf("ready"); }
 """
 
@@ -34,20 +33,18 @@ class Bpftrace(Generic[Key]):
 
     Parameters
     ----------
-    probes
-        What it counts, in its own words: ``kprobe:vfs_*``.
-    by
-        What it tells apart, in its own words.
+    program
+        In its own words; it counts in ``@calls``.
     read
-        Makes a key of what it writes of that.
+        Makes a key of what it writes of one.
     """
 
-    def __init__(self, probes: str, by: str, read: Callable[[str], Key]) -> None:
+    def __init__(self, program: str, read: Callable[[str], Key]) -> None:
         self._key = read
         self._process = subprocess.Popen(
             [
                 *("unshare", "--mount", "sh", "-c", _WITH_TRACEFS, "sh"),
-                *("bpftrace", "-B", "none", "-f", "json", "-e", _PROGRAM % (probes, by)),
+                *("bpftrace", "-B", "none", "-f", "json", "-e", program + _READY),
             ],
             stdout=subprocess.PIPE,
             text=True,
@@ -90,15 +87,40 @@ class Bpftrace(Generic[Key]):
         self._process.communicate()
 
 
-def count_calls(*probes: str) -> Bpftrace[str]:
-    """Count calls by function, or by tracepoint with its category."""
-    return Bpftrace(",".join(probes), "probe", lambda probe: probe.partition(":")[2])
+# Even outside of the agent's bpf(2) calls, odd inside, and never again as before.
+_CALLS = """
+tracepoint:syscalls:sys_enter_bpf /pid == %(pid)d && !(@time & 1)/ { @time++; }
+tracepoint:syscalls:sys_exit_bpf /pid == %(pid)d && @time & 1/ { @time++; }
+%(probes)s { @calls[@time, probe] = count(); }
+"""
+
+
+def count_calls(agent: int, *probes: str) -> Bpftrace[tuple[int, str]]:
+    """Count calls by function, or by tracepoint with its category.
+
+    Parameters
+    ----------
+    agent
+        Its process id. The time before the first of its bpf(2) calls is 0, that of the
+        first 1, the time before the next 2, and so on.
+    """
+    return Bpftrace(
+        _CALLS % {"pid": agent, "probes": ",".join(probes)}, _time_and_function
+    )
+
+
+def _time_and_function(key: str) -> tuple[int, str]:
+    time, _, probe = key.partition(",")
+    return int(time), probe.partition(":")[2]
+
+
+_CLONES = "kretprobe:skb_clone { @calls[pid, retval == 0] = count(); }"
 
 
 def count_clones() -> Bpftrace[tuple[int, bool]]:
     """Count calls of skb_clone() by process id and whether they failed."""
     # Its `pid` is the process id, too.
-    return Bpftrace("kretprobe:skb_clone", "pid, retval == 0", _pid_and_failed)
+    return Bpftrace(_CLONES, _pid_and_failed)
 
 
 def _pid_and_failed(key: str) -> tuple[int, bool]:

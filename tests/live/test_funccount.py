@@ -10,21 +10,25 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 import skbnb
 from skbnb.counts import Counts
 from skbnb.errors import OptionError
 from skbnb.transport import AgentTransport
-from tests.live.bpftrace import Bpftrace, count_calls
+from tests.live.bpftrace import count_calls
 from tests.live.traffic import apart, run
 
 HEADER = Path(f"/usr/include/{os.uname().machine}-linux-gnu/asm/unistd_64.h")
+
+HAS_KPROBES = " register_kprobe\n" in Path("/proc/kallsyms").read_text()
 
 # Nobody else calls these meanwhile, and each may fail.
 RARE = (
@@ -121,40 +125,45 @@ def test_calls_of_32_bits_are_no_others(agent: AgentTransport, tmp_path: Path) -
 
 
 @contextmanager
-def between(
-    tracer: Bpftrace[str], patterns: list[str], agent: AgentTransport
-) -> Iterator[Callable[[], None]]:
-    """Count a block in both ways; the result, called, compares them.
+def agreeing(
+    agent: AgentTransport, probes: str, *patterns: str, mostly: str
+) -> Iterator[None]:
+    """Count a block in both ways, and compare function by function.
 
-    What bpftrace counted inside our count is the least of it, and around it the most.
+    `mostly` is one of them that nobody else calls as often at any other time.
+    The agent begins to count in one bpf(2) call, and ends it in the next. What is
+    called between the two is in both counts; what other CPUs call in them may be.
     """
-    sides: list[Counter[str]] = [tracer.counts()]
-    with skbnb.funccount(*patterns, transport=agent) as counts:
-        sides.append(tracer.counts())
-
-        def compare() -> None:
-            before, within, end, after = sides
-            ours = calls_of(counts)
-            assert not counts.about["missed"]
-            assert ours.keys() >= after.keys()
-            for name, count in ours.items():
-                least, most = end[name] - within[name], after[name] - before[name]
-                assert least <= count <= most, name
-
-        yield compare
-        sides.append(tracer.counts())
-    sides.append(tracer.counts())
+    tracer = count_calls(agent.pid, *probes.split())
+    try:
+        with skbnb.funccount(*patterns, transport=agent) as counts:
+            yield
+        then: dict[int, Counter[str]] = defaultdict(Counter)
+        for (time_, name), calls in tracer.counts().items():
+            then[time_][name] += calls
+    finally:
+        tracer.close()
+    within = max(then, key=lambda time_: then[time_][mostly])
+    assert within % 2 == 0
+    least = then[within]
+    most = least + then[within - 1] + then[within + 1]
+    ours = calls_of(counts)
+    assert not counts.about["missed"]
+    assert ours.keys() >= most.keys()
+    assert ours[mostly] > 0
+    both = {name: (least[name], ours[name], most[name]) for name in ours}
+    assert [one for one in both.items() if list(one[1]) != sorted(one[1])] == []
 
 
 def test_tracepoints_agree_with_bpftrace(agent: AgentTransport) -> None:
-    tracer = count_calls("tracepoint:skb:kfree_skb", "tracepoint:net:*")
-    try:
-        with between(tracer, ["t:skb:kfree_skb", "t:net:*"], agent) as compare:
-            apart("multicast", 4, 50)
-            run("ping", "-q", "-i", "0.01", "-c", "20", "127.0.0.1")
-        compare()
-    finally:
-        tracer.close()
+    with agreeing(
+        agent,
+        "tracepoint:skb:kfree_skb tracepoint:net:*",
+        *("t:skb:kfree_skb", "t:net:*"),
+        mostly="net:net_dev_queue",
+    ):
+        apart("multicast", 4, 50)
+        run("ping", "-q", "-i", "0.01", "-c", "20", "127.0.0.1")
 
 
 def test_what_a_multicast_sends(agent: AgentTransport) -> None:
@@ -167,8 +176,7 @@ def test_what_a_multicast_sends(agent: AgentTransport) -> None:
 def test_a_pattern_of_functions_is_counted_or_refused_with_the_cause(
     agent: AgentTransport,
 ) -> None:
-    has_kprobes = " register_kprobe\n" in Path("/proc/kallsyms").read_text()
-    if has_kprobes:
+    if HAS_KPROBES:
         with skbnb.funccount("vfs_*", transport=agent) as counts:
             Path("/proc/self/stat").read_text()
         assert calls_of(counts)["vfs_read"] > 0
@@ -182,6 +190,59 @@ def test_a_pattern_of_functions_is_counted_or_refused_with_the_cause(
         os.getsid(0)
     assert counts.about["unmet"] == {"vfs_*": "this kernel has no kprobes"}
     assert calls_of(counts)["sys_getsid"] == 1
+
+
+def functions_say(expected: str) -> str:
+    """What is said of functions, where there are any to count."""
+    return expected if HAS_KPROBES else ".* cannot be counted: this kernel has no kprob"
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveShell]:
+    config = Config()
+    config.HistoryManager.enabled = False
+    made = InteractiveShell.instance(
+        config=config, ipython_dir=str(tmp_path_factory.mktemp("ipython"))
+    )
+    made.run_line_magic("load_ext", "skbnb")
+    yield made
+    made.run_line_magic("unload_ext", "skbnb")
+    InteractiveShell.clear_instance()
+
+
+def test_a_cell_is_counted(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cell = "import os\nfor _ in range(500): os.getsid(0)"
+    shell.run_cell(f"%%funccount sys_getsid -o calls\n{cell}").raise_error()
+    calls = shell.user_ns["calls"]
+    assert calls[["func", "count"]].values.tolist() == [["sys_getsid", 500]]
+    assert "\nsys_getsid    500\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("sys_zzz*", r"'sys_zzz\*' matches none of \d{3} system calls"),
+        ("t:skb:zzz", r"'t:skb:zzz' matches none of [\d,]+ tracepoints"),
+        ("--limit 9 sys_*", r"'sys_\*' matches \d{3} system calls, and the limit is 9"),
+        ("-r 'sys_('", r"sys_\( is no regular expression: "),
+        ("vfz_*", functions_say(r"'vfz_\*' matches none of \d\d,\d{3} functions")),
+        ("'*'", functions_say(r"'\*' matches \d\d,\d{3} functions, and the limit is")),
+        ("-r .", functions_say(r"'.' matches \d\d,\d{3} functions, and the limit is")),
+    ],
+)
+def test_what_cannot_be_counted_is_said_in_a_line(
+    line: str,
+    expected: str,
+    shell: InteractiveShell,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = shell.run_cell(f"%%funccount {line}\nran = 1")
+    assert isinstance(result.error_in_exec, OptionError)
+    (said,) = capsys.readouterr().out.splitlines()
+    assert re.match(f"OptionError: {expected}", said)
+    assert "ran" not in shell.user_ns
 
 
 def programs() -> set[int]:
