@@ -19,7 +19,7 @@ from .wire import MAGIC, Frame, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Session", "interrupts_held"]
+__all__ = ["PATIENCE", "Session", "interrupts_held"]
 
 # Seconds without a frame, while one is due, before the agent is given up.
 PATIENCE = 120.0

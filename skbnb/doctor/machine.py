@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import CODES, AgentError
+from ..session import PATIENCE
 from ..transport import (
     AGENT_PYTHON,
     AgentTransport,
@@ -28,8 +29,8 @@ from .packages import INSTALL, PACKAGES, Names, distribution
 
 __all__ = ["Done", "Machine"]
 
-# Seconds for what a check runs.
-_PATIENCE = 60.0
+# Seconds for what a check runs: an agent is waited for as long by a trace.
+_PATIENCE = PATIENCE
 
 # What runs in the agent's Python: it gives `answer`, or an error as the agent does.
 _ASK = """

@@ -29,7 +29,6 @@ __all__ = ["probes", "trace"]
 OK, NOTE, FAILS = Verdict.OK, Verdict.NOTE, Verdict.FAILS
 
 _DATAGRAMS = 5
-_PATIENCE = 60.0  # seconds for the agent to answer
 
 
 @contextmanager
@@ -38,7 +37,7 @@ def _session(machine: Machine, probe: str) -> Iterator[Session]:
         cell_tid=threading.get_native_id(), notebook_pid=os.getpid(), probe=probe
     )
     with closing(machine.transport()) as transport:
-        session = Session(transport, config, patience=_PATIENCE)
+        session = Session(transport, config)
         session.start()
         try:
             yield session
