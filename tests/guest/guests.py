@@ -27,7 +27,7 @@ from tests.guest.told import Told
 CHECKOUT = Path(__file__).parents[2]
 
 # A guest that has not ended by then hangs.
-GUEST_SECONDS = 1200
+GUEST_SECONDS = 2400
 AT_ONCE = 2
 MEMORY = "2G"
 CPUS = 1  # two wait for each other, where no hardware helps to emulate them

@@ -20,7 +20,8 @@ from typing import Any, TextIO
 import pytest
 
 import skbnb
-from skbnb import notebook, transport
+from skbnb import counting, notebook, transport
+from skbnb.doctor import tracing
 from skbnb.session import Session
 from tests.guest.settings import ITS_OWN
 from tests.guest.told import TESTS
@@ -44,7 +45,8 @@ def main(folder: Path, agent_python: str) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ["XDG_CACHE_HOME"] = "/tmp"
     vars(transport)["AGENT_PYTHON"] = agent_python
-    vars(notebook)["Session"] = functools.partial(Session, patience=TEST_SECONDS)
+    for module in (notebook, counting, tracing):
+        vars(module)["Session"] = functools.partial(Session, patience=TEST_SECONDS)
     asked = json.loads((folder / "asked").read_text())
     with (folder / "told").open("a", buffering=1) as told:
         about = {"kernel": os.uname().release, "userland": userland(agent_python)}

@@ -69,6 +69,22 @@ DETACHED = ("stock/test_detached.py", "stock/test_missing.py")
 NAMES = ("stock/test_places.py",)
 CALLS = ("stock/test_funccount.py",)
 ALL_CALLS = (*CALLS, "live/test_funccount.py")
+DOCTOR_WITHIN = (
+    "live/test_doctor.py::test_the_agents_python_is_told",
+    "live/test_doctor.py::test_every_probe_is_told_as_a_trace_with_it_tells",
+)
+# Slow: what each of the rest starts imports and compiles anew, and as a rule often.
+DOCTOR = (
+    *DOCTOR_WITHIN,
+    "live/test_doctor.py::test_this_machine_is_told_as_it_is_and_its_owner_is_not",
+)
+COMMAND = (
+    "live/test_cli.py::test_curl_makes_three",
+    "live/test_cli.py::test_what_the_command_starts_is_its_own",
+    "live/test_cli.py::test_options_reach_the_trace",
+    "live/test_cli.py::test_calls_are_shown_while_the_command_runs_and_ctrl_c_ends_it",
+    "live/test_cli.py::test_nothing_is_left_after_a_killed_skbnb",
+)
 
 BY_PROBE = {
     # Which probe it is that dies does not matter.
@@ -81,8 +97,10 @@ BY_PROBE = {
 EVERYTHING = {
     **BY_PROBE,
     "tracepoint+perf": BUFFERS,
-    ITS_OWN: AGREEMENT + DETACHED + NAMES + ALL_CALLS,
+    ITS_OWN: AGREEMENT + DETACHED + NAMES + ALL_CALLS + DOCTOR + COMMAND,
 }
+# A program that a test starts would take the machine's own userland.
+OTHER_USERLAND = {**BY_PROBE, ITS_OWN: ALL_CALLS + DOCTOR_WITHIN}
 # Before Linux 5.12 calls are not numbered, and there are no families.
 WITH_MEANINGS = {
     **EVERYTHING,
@@ -136,8 +154,8 @@ SETTINGS = {
             Setting(kernel, kernel, EVERYTHING if kernel == "5.10" else WITH_MEANINGS)
             for kernel in SUITES
         ),
-        Setting("5.10+bullseye", "5.10", BY_PROBE, userland="bullseye"),
-        Setting("6.12+trixie", "6.12", BY_PROBE, userland="trixie"),
+        Setting("5.10+bullseye", "5.10", OTHER_USERLAND, userland="bullseye"),
+        Setting("6.12+trixie", "6.12", OTHER_USERLAND, userland="trixie"),
         Setting("6.1+notebook", "6.1", {ITS_OWN: ("stock/test_notebook.py",)}),
         Setting(
             "6.1+headers",

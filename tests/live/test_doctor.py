@@ -17,14 +17,17 @@ from pathlib import Path
 import pytest
 
 import skbnb
+from skbnb import transport
 from skbnb.agent.probes import PROBES
 from skbnb.doctor import Finding, Machine, Verdict, checks, rounds, tracing
 from skbnb.doctor.finding import CLONE
 from skbnb.errors import ProbeError
-from skbnb.transport import AgentTransport
-from tests.live.test_notebook import kernel
+from tests.stock.agents import start_agent
 
 DOCTOR = (sys.executable, "-m", "skbnb", "doctor")
+
+# Its agents load only what they are asked for.
+UNHURRIED = Machine(transport=start_agent)
 
 
 def examined(
@@ -65,9 +68,22 @@ def test_this_machine_is_told_as_it_is_and_its_owner_is_not(tmp_path: Path) -> N
         assert not {"ada", home, os.uname().nodename} & set(words)
 
 
+ABOUT = "import bcc, platform; print(bcc.__version__, platform.python_version())"
+
+
+def test_the_agents_python_is_told() -> None:
+    program = [transport.AGENT_PYTHON, "-I", "-c", ABOUT]
+    said = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    version, python = said.split()
+    (found,) = rounds.make("BCC", checks.bcc, Machine())
+    assert found.verdict is Verdict.OK
+    assert found.found.startswith(f"BCC {version}")
+    assert found.found.endswith(f"({python})")
+
+
 def refusal(probe: str) -> str:
     """Why a trace with this probe cannot be; empty if it can."""
-    agent = AgentTransport()
+    agent = start_agent()
     try:
         with skbnb.trace(transport=agent, probe=probe):
             return ""
@@ -78,7 +94,7 @@ def refusal(probe: str) -> str:
 
 
 def test_every_probe_is_told_as_a_trace_with_it_tells() -> None:
-    found = {one.name: one for one in tracing.probes(Machine())}
+    found = {one.name: one for one in tracing.probes(UNHURRIED)}
     for probe in PROBES:
         said = found[f"probe {probe.name}"]
         refused = refusal(probe.name)
@@ -95,6 +111,8 @@ def test_every_probe_is_told_as_a_trace_with_it_tells() -> None:
 
 
 def test_in_a_notebook_it_is_a_table(tmp_path: Path) -> None:
+    from tests.live.test_notebook import kernel  # slow
+
     async def examine() -> dict[str, str]:
         async with kernel(tmp_path) as notebook:
             cell = await notebook.run("%skbnb doctor")

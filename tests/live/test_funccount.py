@@ -14,10 +14,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 import skbnb
 from skbnb.counts import Counts
@@ -25,6 +24,9 @@ from skbnb.errors import OptionError
 from skbnb.transport import AgentTransport
 from tests.live.bpftrace import count_calls
 from tests.live.traffic import apart, run
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 HEADER = Path(f"/usr/include/{os.uname().machine}-linux-gnu/asm/unistd_64.h")
 
@@ -199,6 +201,10 @@ def functions_say(expected: str) -> str:
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveShell]:
+    # Slow, and not for those that import this file.
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
     config = Config()
     config.HistoryManager.enabled = False
     made = InteractiveShell.instance(
