@@ -68,6 +68,16 @@ AGREEMENT = ("stock/test_agreement.py",)
 DETACHED = ("stock/test_detached.py", "stock/test_missing.py")
 NAMES = ("stock/test_places.py",)
 CALLS = ("stock/test_funccount.py",)
+WAYS = ("stock/test_ways.py",)
+ONE_WAY = ("stock/test_ways.py::test_the_same_curl[kprobe]",)
+WAYS_WITHIN = (
+    "live/test_ways.py::test_curl_makes_three_and_the_server_three",
+    "live/test_ways.py::test_what_it_calls_a_process_is_a_thread",
+    "live/test_ways.py::test_another_reader_of_the_pipe",
+    "live/test_ways.py::test_lines_of_others_are_left_out",
+    "live/test_ways.py::test_a_hostile_name",
+    "live/test_ways.py::test_sums_of_each_process",
+)
 ALL_CALLS = (*CALLS, "live/test_funccount.py")
 DOCTOR_WITHIN = (
     "live/test_doctor.py::test_the_agents_python_is_told",
@@ -97,10 +107,13 @@ BY_PROBE = {
 EVERYTHING = {
     **BY_PROBE,
     "tracepoint+perf": BUFFERS,
-    ITS_OWN: AGREEMENT + DETACHED + NAMES + ALL_CALLS + DOCTOR + COMMAND,
+    ITS_OWN: (
+        *(AGREEMENT + DETACHED + NAMES + ALL_CALLS + DOCTOR + COMMAND),
+        *(WAYS + WAYS_WITHIN),
+    ),
 }
 # A program that a test starts would take the machine's own userland.
-OTHER_USERLAND = {**BY_PROBE, ITS_OWN: ALL_CALLS + DOCTOR_WITHIN}
+OTHER_USERLAND = {**BY_PROBE, ITS_OWN: ALL_CALLS + DOCTOR_WITHIN + WAYS_WITHIN}
 # Before Linux 5.12 calls are not numbered, and there are no families.
 WITH_MEANINGS = {
     **EVERYTHING,
@@ -110,7 +123,7 @@ WITH_MEANINGS = {
 
 # What every change is tested with: what agrees is seen on two kernels, and each of the
 # other tests runs on one of them.
-BRIEF_OWN = {"fentry": BY_PROBE["fentry"], ITS_OWN: AGREEMENT + DETACHED}
+BRIEF_OWN = {"fentry": BY_PROBE["fentry"], ITS_OWN: AGREEMENT + DETACHED + ONE_WAY}
 BRIEF_NEWEST = {
     "fentry": COUNTS,
     "kprobe": COUNTS,

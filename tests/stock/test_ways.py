@@ -15,14 +15,15 @@ from skbnb.config import WAYS, Config
 from skbnb.session import Session
 from skbnb.traces import Selection, Trace
 from skbnb.transport import AgentTransport
+from tests.live.bpftrace import Bpftrace
 from tests.live.traffic import Server, apart, curl
 from tests.stock.agents import PROBES, start_agent
-from tests.stock.counter import CloneCounter
 
 # A guest is slow to compile.
 _PATIENCE = 600.0
 
 Agents = dict[str, AgentTransport]
+Counted = Bpftrace[tuple[int, bool]]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def calls(trace: Trace, member: str = "pid") -> Counter[int]:
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_the_same_curl(
-    by_way: Agents, server: Server, counter: CloneCounter, probe: str
+    by_way: Agents, server: Server, counter: Counted, probe: str
 ) -> None:
     before = counter.when_silent()
     with traced(by_way, probe) as traces:
