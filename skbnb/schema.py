@@ -444,5 +444,7 @@ def markdown_table() -> str:
     lines = ["| column | dtype | meaning |", "| --- | --- | --- |"]
     for column in COLUMNS:
         option = f" With `--{column.option}`." if column.option else ""
-        lines.append(f"| `{column.name}` | {column.dtype} | {column.text}{option} |")
+        # Even in code a bar would begin another cell.
+        text = f"{column.text}{option}".replace("|", r"\|")
+        lines.append(f"| `{column.name}` | {column.dtype} | {text} |")
     return "\n".join(lines) + "\n"
