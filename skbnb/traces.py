@@ -112,7 +112,9 @@ class Trace:
 
     Attributes
     ----------
-    selection, source
+    selection
+        As given.
+    source
         As given.
     """
 
