@@ -10,7 +10,7 @@ AGENT := skbnb/agent skbnb/config.py skbnb/errors.py skbnb/wire.py
 LAB_OPTIONS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 	$(if $(BROWSER)$(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser)
 
-.PHONY: help setup setup-test demo lab lint test test-kernels test-browser bench lock clean
+.PHONY: help setup setup-test demo lab docs lint test test-kernels test-browser bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,10 @@ demo: setup ## trace a first notebook; leaves a page to look at in build/
 
 lab: setup ## open the notebooks in JupyterLab, on this machine only
 	@$(BIN)/jupyter-lab --ip=127.0.0.1 $(LAB_OPTIONS) notebooks
+
+docs: setup-test ## build the documentation in build/docs
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning \
+		--doctree-dir build/doctrees docs build/docs
 
 lint: setup-test ## check style and types
 	$(BIN)/ruff check
