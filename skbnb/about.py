@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .facts import FIRST_PROGRAMS
 from .schema import WITHIN
 from .units import printable
 from .wire import TAP, checked
@@ -74,7 +75,7 @@ def about(
         "filters": selection.filters,
         "others": _others(rows, ~chosen),
         "captured": captured,
-        "counted": stats.get("counted") if via in ("trace", "perf") else None,
+        "counted": stats.get("counted") if via in FIRST_PROGRAMS else None,
         **{name: known.get(name) for name in _OF_STATS + _OF_RECORDS},
         "emitted": known["calls"] - known["lost"] - known["limited"] if known else None,
         "stacks_missing": stats["stacks_collided"] + stats["stacks_failed"]

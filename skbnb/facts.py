@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["WHY_LOST", "Facts"]
+__all__ = ["FIRST_PROGRAMS", "WHY_LOST", "Facts"]
+
+
+FIRST_PROGRAMS = ("trace", "perf")
+"""Ways to trace (``via``) by a handbook's first programs, with their mistakes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,11 @@ class Facts:
         known["copied"] = int(counts.get("copy", 0))
         known["processes"] = len(combinations([numbered(df, "pid")]).rows)
         return cls(**known)
+
+    @property
+    def noun(self) -> str:
+        """What has a pid: to a first program that is each thread."""
+        return "thread" if self.via in FIRST_PROGRAMS else "process"
 
     @property
     def loss(self) -> str:

@@ -186,7 +186,8 @@ def trace(
     OptionError
         A value is of no use.
     """
-    from .traces import UNSCOPED, Selection
+    from .facts import FIRST_PROGRAMS
+    from .traces import Selection
 
     if pid is not None:
         check_pid(pid)
@@ -206,7 +207,7 @@ def trace(
         max_seconds=max_seconds,
     )
     selection = Selection(scope, pid, comm)
-    if via in UNSCOPED:
+    if via in FIRST_PROGRAMS:
         selection = selection.of_all()
     return Tracing(selection, config, record, transport)
 

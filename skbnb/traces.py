@@ -18,6 +18,7 @@ from . import accessor as accessor  # registers df.skb
 from .about import about
 from .config import SCOPES
 from .errors import BusyError, OptionError, StreamError, TruncatedWarning
+from .facts import FIRST_PROGRAMS
 from .filters import Filter
 from .names import Names
 from .packets import Packets, to_pcapng
@@ -30,11 +31,7 @@ from .wire import Kind as FrameKind
 if TYPE_CHECKING:
     from .panel import Panel
 
-__all__ = ["UNSCOPED", "Selection", "Trace", "load"]
-
-
-UNSCOPED = ("trace", "perf")
-"""Ways to trace (``via``) by which nobody asks whose tasks made the clones."""
+__all__ = ["Selection", "Trace", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +132,7 @@ class Trace:
     def fill(self, frames: Iterable[Frame], truncated: str = "") -> None:
         """Give the trace its frames, once."""
         self._frames = tuple(frames)
-        if self.via in UNSCOPED:
+        if self.via in FIRST_PROGRAMS:
             self.selection = self.selection.of_all()
         ended = any(frame.kind is FrameKind.END for frame in self._frames)
         self.truncated = "" if ended else truncated or "the stream has no end"

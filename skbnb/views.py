@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from . import analysis, svg
-from .facts import Facts
+from .facts import FIRST_PROGRAMS, Facts
 from .units import counted, duration, printable, si
 
 if TYPE_CHECKING:
@@ -72,14 +72,9 @@ def _calls(facts: Facts) -> str:
     failed = f" and {counted(facts.failures, 'failed call')}" if facts.failures else ""
     copied = f" and {counted(facts.copied, 'copy')}" if facts.copied else ""
     time = "unknown time" if facts.duration is None else duration(facts.duration)
-    # What a first program calls a process is a thread.
-    noun = "thread" if facts.via in _HANDBOOK else "process"
-    processes = counted(facts.processes, noun)
+    processes = counted(facts.processes, facts.noun)
     return f"{counted(facts.clones, 'clone')}{failed}{copied} in {time} by {processes}"
 
-
-# Ways by which a first program traces, with its mistakes; see `skbnb.config.Config`.
-_HANDBOOK = ("trace", "perf")
 
 _FIRST_PROGRAM = (
     "the whole machine, pid is the thread's, calls that gave NULL are clones, too"
@@ -296,7 +291,7 @@ def _processes(df: pd.DataFrame) -> pd.DataFrame:
         return df
     table = analysis.processes(df)
     # Zeros there would be what nobody has seen.
-    is_blind = Facts.of(df).via in _HANDBOOK
+    is_blind = Facts.of(df).via in FIRST_PROGRAMS
     return table.drop(columns="failed") if is_blind else table
 
 

@@ -71,7 +71,7 @@ def row_axis(names: list[str]) -> Axis:
 def subtitle(df: pd.DataFrame) -> str:
     """How many clones of how many processes a figure shows, and what is missing."""
     facts = Facts.of(df)
-    of = f"{counted(facts.clones, 'clone')} of {counted(facts.processes, 'process')}"
+    of = f"{counted(facts.clones, 'clone')} of {counted(facts.processes, facts.noun)}"
     failed = f"{facts.failures:,} failed" if facts.failures else ""
     return " · ".join(filter(None, (of, failed, facts.loss)))
 
