@@ -14,7 +14,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,9 +23,6 @@ from skbnb.errors import OptionError
 from skbnb.transport import AgentTransport
 from tests.live.bpftrace import count_calls
 from tests.live.traffic import apart, run
-
-if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
 
 HEADER = Path(f"/usr/include/{os.uname().machine}-linux-gnu/asm/unistd_64.h")
 
@@ -199,56 +195,28 @@ def functions_say(expected: str) -> str:
     return expected if HAS_KPROBES else ".* cannot be counted: this kernel has no kprob"
 
 
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveShell]:
-    # Slow, and not for those that import this file.
-    from IPython.core.interactiveshell import InteractiveShell
-    from traitlets.config import Config
-
-    config = Config()
-    config.HistoryManager.enabled = False
-    made = InteractiveShell.instance(
-        config=config, ipython_dir=str(tmp_path_factory.mktemp("ipython"))
-    )
-    made.run_line_magic("load_ext", "skbnb")
-    yield made
-    made.run_line_magic("unload_ext", "skbnb")
-    InteractiveShell.clear_instance()
-
-
-def test_a_cell_is_counted(
-    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
-) -> None:
-    cell = "import os\nfor _ in range(500): os.getsid(0)"
-    shell.run_cell(f"%%funccount sys_getsid -o calls\n{cell}").raise_error()
-    calls = shell.user_ns["calls"]
-    assert calls[["func", "count"]].values.tolist() == [["sys_getsid", 500]]
-    assert "\nsys_getsid    500\n" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("pattern", "regex", "expected"),
     [
-        ("sys_zzz*", r"'sys_zzz\*' matches none of \d{3} system calls"),
-        ("t:skb:zzz", r"'t:skb:zzz' matches none of [\d,]+ tracepoints"),
-        ("--limit 9 sys_*", r"'sys_\*' matches \d{3} system calls, and the limit is 9"),
-        ("-r 'sys_('", r"sys_\( is no regular expression: "),
-        ("vfz_*", functions_say(r"'vfz_\*' matches none of \d\d,\d{3} functions")),
-        ("'*'", functions_say(r"'\*' matches \d\d,\d{3} functions, and the limit is")),
-        ("-r .", functions_say(r"'.' matches \d\d,\d{3} functions, and the limit is")),
+        ("sys_zzz*", False, r"'sys_zzz\*' matches none of \d{3} system calls"),
+        ("t:skb:zzz", False, r"'t:skb:zzz' matches none of [\d,]+ tracepoints"),
+        ("sys_*", False, r"'sys_\*' matches \d{3} system calls, and the limit is 99"),
+        ("sys_(", True, r"sys_\( is no regular expression: "),
+        ("vfz_*", False, functions_say(r"'vfz_\*' matches none of \d\d,\d{3} func")),
+        ("*", False, functions_say(r"'\*' matches \d\d,\d{3} functions, and the lim")),
+        (".", True, functions_say(r"'.' matches \d\d,\d{3} functions, and the lim")),
     ],
 )
 def test_what_cannot_be_counted_is_said_in_a_line(
-    line: str,
-    expected: str,
-    shell: InteractiveShell,
-    capsys: pytest.CaptureFixture[str],
+    agent: AgentTransport, pattern: str, regex: bool, expected: str
 ) -> None:
-    result = shell.run_cell(f"%%funccount {line}\nran = 1")
-    assert isinstance(result.error_in_exec, OptionError)
-    (said,) = capsys.readouterr().out.splitlines()
-    assert re.match(f"OptionError: {expected}", said)
-    assert "ran" not in shell.user_ns
+    with (
+        pytest.raises(OptionError, match=f"^{expected}") as caught,
+        skbnb.funccount(pattern, regex=regex, limit=99, transport=agent),
+    ):
+        pytest.fail("the block ran")
+    assert "\n" not in str(caught.value)
+    assert agent.usable
 
 
 def programs() -> set[int]:

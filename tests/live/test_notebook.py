@@ -124,6 +124,24 @@ def test_a_curl_in_a_cell(server: Server, tmp_path: Path) -> None:
     run(scenario, tmp_path)
 
 
+def test_a_count_of_calls(tmp_path: Path) -> None:
+    async def scenario(notebook: Kernel) -> None:
+        calls = "import os\nfor _ in range(500): os.getsid(0)"
+        cell = await notebook.run(f"%%funccount sys_getsid -o calls\n{calls}")
+        table, bars = cell.outputs
+        assert table["data"]["text/plain"].startswith(
+            "FUNC        COUNT\nsys_getsid    500\n"
+        )
+        assert "image/svg+xml" in bars["data"]
+        assert await notebook.value("calls['count'].tolist()") == "[500]"
+        cell = await notebook.fail("%%funccount t:skb:zzz\nran = 1")
+        (said,) = text(cell, "error").splitlines()
+        assert said.startswith("OptionError: 't:skb:zzz' matches none of ")
+        assert await notebook.value("'ran' in globals()") == "False"
+
+    run(scenario, tmp_path)
+
+
 def test_a_failing_cell(tmp_path: Path) -> None:
     async def scenario(notebook: Kernel) -> None:
         cell = await notebook.fail(f"%%skbclone -o clones\n{SEND}\n1 / 0")
