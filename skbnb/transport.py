@@ -22,6 +22,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
+from . import installed
 from .config import Request, start_request, stop_request
 from .errors import (
     CODES,
@@ -32,22 +33,23 @@ from .errors import (
     PrivilegeError,
     StreamError,
 )
+from .installed import AGENT_PYTHON
 from .wire import ABI, Frame, Kind, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = [
+    "AGENT_PYTHON",
     "AgentTransport",
     "ReplayTransport",
     "Transport",
     "agent_archive",
     "agent_command",
     "agent_error",
+    "archive_content",
     "from_environment",
 ]
-
-AGENT_PYTHON = "/usr/bin/python3"
 
 _PACKAGE = Path(__file__).parent
 
@@ -181,7 +183,9 @@ class AgentTransport:
         self._stderr.seek(0)
         said = self._stderr.read().decode("utf-8", "replace").strip().split("\n")[-1]
         if said.startswith("sudo: "):
-            return PrivilegeError(f"sudo refused to start the agent ({said[6:]})")
+            return PrivilegeError(
+                f"sudo refused to start the agent ({said[6:]})", installed.remedy()
+            )
         how = f"by signal {-code}" if code < 0 else f"with status {code}"
         return AgentLostError(f"the agent ended {how}" + (f": {said}" if said else ""))
 
@@ -305,12 +309,14 @@ def agent_command() -> list[str]:
             f"there is no {AGENT_PYTHON}, the Python that the distribution's BCC needs",
             "Install the distribution's python3.",
         )
-    command = [AGENT_PYTHON, "-I", str(agent_archive())]
+    command = [AGENT_PYTHON, "-I"]
     if os.geteuid() == 0:
-        return command
+        return [*command, str(agent_archive())]
     if not shutil.which("sudo"):
         raise PrivilegeError("tracing needs root, and there is no sudo")
-    return ["sudo", "-n", "--", *command]
+    own = not installed.same(archive_content())
+    agent = agent_archive() if own else installed.AGENT
+    return ["sudo", "-n", "--", *command, str(agent)]
 
 
 def agent_archive() -> Path:
@@ -322,7 +328,7 @@ def agent_archive() -> Path:
         A zip archive that ``python3 -I`` runs, named after its content, in the user's
         cache.
     """
-    content = _archive_content()
+    content = archive_content()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skbnb"
     path = cache / f"agent-{hashlib.sha256(content).hexdigest()[:16]}.pyz"
     if path.is_file() and path.read_bytes() == content:
@@ -349,7 +355,8 @@ def _remove_old(cache: Path, current: Path) -> None:
                 path.unlink()
 
 
-def _archive_content() -> bytes:
+def archive_content() -> bytes:
+    """The agent's one file: a zip archive, the same for the same files."""
     shared = [
         _PACKAGE / name for name in ("__init__.py", "config.py", "errors.py", "wire.py")
     ]

@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _warnings_as_lines():
             # Each command is a module with a `main`, imported when it is asked for.
-            command = importlib.import_module(f".{given.subcommand}", __package__)
+            name = given.subcommand.replace("-", "_")
+            command = importlib.import_module(f".{name}", __package__)
             status: int = command.main(given)
             sys.stdout.flush()
         return status

@@ -92,6 +92,25 @@ def make() -> argparse.ArgumentParser:
         help="Print JSON, with nothing personal in it, to report with.",
     )
 
+    install = commands.add_parser(
+        "install-agent",
+        help="let people trace who are not root",
+        description="Put the part of skbnb that runs as root where no user can change "
+        "it, and print the rule by which sudo runs it. To be run as root; again after "
+        "each update of skbnb.",
+    )
+    install.add_argument(
+        "--sudoers",
+        metavar="GROUP",
+        help="Write the rule, for this group. Who is in it sees what everybody on this "
+        "machine sends.",
+    )
+    commands.add_parser(
+        "uninstall-agent",
+        help="undo that",
+        description="Remove what install-agent has put there, and the rule.",
+    )
+
     completion = commands.add_parser(
         "completion",
         help="print a script that lets a shell complete all this",

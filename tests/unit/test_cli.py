@@ -491,7 +491,11 @@ def test_whoever_reads_may_stop(arguments: Sequence[str]) -> None:
 # ------------------------------------------------------------------ completion
 
 COMPLETED = [
-    ("skbnb ", {"run", "show", "source", "doctor", "completion"}),
+    (
+        "skbnb ",
+        {"run", "show", "source", "doctor", "completion"}
+        | {"install-agent", "uninstall-agent"},
+    ),
     ("skbnb so", {"source"}),
     ("skbnb --v", {"--version"}),
     ("skbnb run --max-", {"--max-events", "--max-seconds"}),
