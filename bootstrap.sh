@@ -34,6 +34,7 @@ test command shellcheck                shellcheck     ShellCheck     shellcheck 
 test command qemu-system-x86_64        qemu-system-x86 qemu-system-x86-core qemu-system-x86 runs the tests under other kernels
 test command depmod                    kmod           kmod           kmod              finds the modules that those kernels need
 test static  busybox                   busybox-static busybox        busybox           what those kernels start first
+test command sudo                      sudo           sudo              sudo              lets an ordinary user trace
 test command file                      file           file           file              tells vng, which boots them, the version of each
 '
 

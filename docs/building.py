@@ -17,7 +17,7 @@ from sphinx.ext.napoleon.docstring import NumpyDocstring
 from sphinx.util.nodes import make_refnode
 
 import skbnb
-from skbnb import config, transport
+from skbnb import config, installed, transport
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -34,7 +34,7 @@ def fill(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = shown(source[0])
     else:
         source[0] = _TEMPLATES.from_string(source[0]).render(
-            PIECES, config=config, transport=transport
+            PIECES, config=config, installed=installed, transport=transport
         )
 
 
