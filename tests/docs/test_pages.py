@@ -141,7 +141,7 @@ def test_every_option_is_described(site: Site) -> None:
         told = {words(part) for tag in described for part in tag.select(".sig-name")}
         known = {flag for action in one._actions for flag in action.option_strings}
         assert options & known <= told, name
-        assert told, name
+        assert told or len(one._actions) == 1, name  # --help
         for action in one._actions:
             for choice in action.choices or ():
                 assert any(choice in words(tag) for tag in described), (name, choice)
