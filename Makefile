@@ -10,7 +10,7 @@ AGENT := skbnb/agent skbnb/config.py skbnb/errors.py skbnb/wire.py
 LAB_OPTIONS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 	$(if $(BROWSER)$(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser)
 
-.PHONY: help setup setup-test demo lab docs lint test test-kernels test-browser bench lock clean
+.PHONY: help setup setup-test demo lab docs lint test test-kernels recordings test-browser bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ test: lint ## lint, then run every test; the live ones need root, and boot two k
 
 test-kernels: setup-test ## run the live tests under every kernel, and say so in README.md
 	$(BIN)/pytest tests/guest --kernels=all --table=README.md
+
+recordings: setup-test ## make the lessons' recordings anew, here and in two guests
+	$(BIN)/python -m tests.lessons.record
 
 test-browser: setup-test ## use the panel in JupyterLab as a person does; needs Chromium
 	$(BIN)/pytest tests/browser

@@ -111,7 +111,7 @@ def run(path: Path, out: Path) -> None:
         nbformat.write(without_widgets(notebook), executed)
     for text in texts(notebook):
         print(f"\n{text}")
-    page.write_text(render(notebook, path.stem), encoding="utf-8")
+    page.write_text(render(notebook, path), encoding="utf-8")
     print(f"\n{executed}  the executed notebook\n{page}  the same as a page")
 
 
@@ -252,15 +252,15 @@ def texts(notebook: NotebookNode) -> Iterator[str]:
             yield data["text/plain"]
 
 
-def render(notebook: NotebookNode, title: str) -> str:
+def render(notebook: NotebookNode, path: Path) -> str:
     """Make one page that needs no other file and no network.
 
     Parameters
     ----------
     notebook : NotebookNode
         An executed notebook. It is not changed.
-    title : str
-        The page's title.
+    path : Path
+        Where it lies: for the page's title, and the pictures beside it.
 
     Returns
     -------
@@ -269,10 +269,10 @@ def render(notebook: NotebookNode, title: str) -> str:
     """
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(raw_template=PAGE)
+    exporter = HTMLExporter(raw_template=PAGE, embed_images=True)
     page, _ = exporter.from_notebook_node(
         with_figures(without_widgets(notebook)),
-        resources={"metadata": {"name": title}},
+        resources={"metadata": {"name": path.stem, "path": str(path.parent)}},
     )
     return page
 

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from . import errors, reasons
+    from . import errors, lessons, reasons
     from .background import start
     from .comparison import compare
     from .counting import funccount
@@ -36,6 +36,7 @@ __all__ = [
     "errors",
     "funccount",
     "last",
+    "lessons",
     "load",
     "load_ipython_extension",
     "reasons",
@@ -63,7 +64,7 @@ def __getattr__(name: str) -> object:
         from .notebook import last_trace
 
         return last_trace()
-    if name in ("errors", "reasons"):
+    if name in ("errors", "lessons", "reasons"):
         return importlib.import_module(f".{name}", __name__)
     if name in _HOMES:
         return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

@@ -13,6 +13,7 @@
     ├── StreamError             bytes that are not a skbnb stream
     │   └── AbiError            a stream of another version
     ├── BusyError               a trace is running in this notebook already
+    ├── LessonError             no such lesson, exercise or recording, or no such answer
     └── OptionError             an option's value is of no use
 
 Standard library only, and Python 3.8: the agent shares this module.
@@ -28,6 +29,7 @@ __all__ = [
     "BccError",
     "BusyError",
     "LayoutError",
+    "LessonError",
     "LossWarning",
     "OptionError",
     "PipeError",
@@ -141,6 +143,12 @@ class BusyError(SkbnbError):
     """A trace is running in this notebook already."""
 
     hint = "Let it end first: one trace at a time in each notebook."
+
+
+class LessonError(SkbnbError):
+    """No such lesson, exercise or recording, or no such answer."""
+
+    hint = "See skbnb.lessons.exercises()."
 
 
 class OptionError(SkbnbError):

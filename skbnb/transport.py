@@ -232,11 +232,11 @@ class ReplayTransport:
     Parameters
     ----------
     path
-        A ``.skbt`` file.
+        A ``.skbt`` file, or one in an archive.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
+    def __init__(self, path: str | os.PathLike[str] | zipfile.Path) -> None:
+        self._path = path if isinstance(path, zipfile.Path) else Path(path)
         self._stopped = threading.Event()
         self.usable = True
 
@@ -251,7 +251,7 @@ class ReplayTransport:
     def frames(self) -> Iterator[Frame]:
         """Yield what was recorded: all up to READY at once, the rest at `stop`."""
         try:
-            file = open(self._path, "rb")  # noqa: SIM115 (closed below)
+            file = cast("BinaryIO", self._path.open("rb"))
         except OSError as error:
             raise StreamError(f"cannot read {self._path}: {error.strerror}") from None
         with file:

@@ -84,10 +84,16 @@ class Guest:
         Tests by way.
     folder
         For its log, its orders and what it tells; both sides write there.
+    module
+        What runs there.
     """
 
     def __init__(
-        self, setting: Setting, asked: Mapping[str, Sequence[str]], folder: Path
+        self,
+        setting: Setting,
+        asked: Mapping[str, Sequence[str]],
+        folder: Path,
+        module: str = "tests.guest.inside",
     ) -> None:
         self.name = setting.name
         self.log = folder / "log"
@@ -95,6 +101,7 @@ class Guest:
         self._setting = setting
         self._folder = folder
         self._asked = asked
+        self._module = module
         self._news: deque[str] = deque()
         self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
@@ -189,7 +196,7 @@ class Guest:
                 yield _bind(path, f"/mnt{files.userland}{path}")
             agent_python = self._python_in(files.userland)
         python = shlex.join(
-            [sys.executable, "-B", "-m", "tests.guest.inside", folder, agent_python]
+            [sys.executable, "-B", "-m", self._module, folder, agent_python]
         )
         inside = f"cd {shlex.quote(str(CHECKOUT))} && exec {python}"
         yield f"exec chroot /mnt sh -c {shlex.quote(inside)}"

@@ -18,7 +18,7 @@ PACKAGE = Path(skbnb.__file__).parent
 SHARED = {"__init__", "config", "errors", "wire"}
 # Each of these enters through one place.
 ENTRANCES = {
-    "IPython": {"magics"},
+    "IPython": {"magics", "lessons.shell"},
     "plotly": {"figures"},
     "ipywidgets": {"panel"},
     "anywidget": {"panel.clicks"},

@@ -63,7 +63,7 @@ def test_the_wheel_is_complete(wheel: Path) -> None:
         f"{home}/{path.relative_to(CHECKOUT / folder)}"
         for folder, home in homes.items()
         for path in (CHECKOUT / folder).rglob("*.*")
-        if path.suffix in (".py", ".typed", ".c", ".h", ".txt", ".js")
+        if path.suffix in (".py", ".typed", ".c", ".h", ".txt", ".js", ".zip")
     }
     assert {"skbnb/py.typed", "skbnb/bpf/skb_event.h"} < expected
     assert {f"{licences}/Apache-2.0.txt", f"{licences}/GPL-2.0-only.txt"} < expected

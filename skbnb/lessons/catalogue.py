@@ -1,0 +1,336 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exercises: what is asked, what is measured, and why an answer may differ.
+
+What the words say of the kernel was read in the source of 6.1 and 7.3: `skb_clone()` in
+net/core/skbuff.c; `__tcp_transmit_skb()`, `tcp_send_ack()`, `tcp_make_synack()` and
+`tcp_stream_alloc_skb()` in net/ipv4/tcp_output.c and tcp.c; `dev_queue_xmit_nit()` in
+net/core/dev.c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from .experiments import Measured
+
+__all__ = ["EXERCISES", "Exercise", "Part", "Slip", "Takes"]
+
+
+class Takes(Enum):
+    """What an answer is."""
+
+    NUMBER = "a number"
+    NAME = "a name"
+    NAMES = "a list of names"
+
+
+class Part(NamedTuple):
+    """One step of an experiment: clones that are counted.
+
+    Parameters
+    ----------
+    words
+        Which they are.
+    where
+        Their values, by column.
+    expected
+        How many there should be, as far as the lesson knows.
+    """
+
+    words: str
+    where: dict[str, str]
+    expected: int | Callable[[Measured], int]
+
+    def number(self, measured: Measured) -> int:
+        """How many there should be."""
+        if callable(self.expected):
+            return self.expected(measured)
+        return self.expected
+
+
+class Slip(NamedTuple):
+    """One way in which an answer can be wrong.
+
+    Parameters
+    ----------
+    when
+        Whether it is this way.
+    words
+        Why that is wrong.
+    """
+
+    when: Callable[[Any, Measured], bool]
+    words: str | Callable[[Any, Measured], str]
+
+    def why(self, answer: Any, measured: Measured) -> str:
+        """Why the answer is wrong."""
+        if callable(self.words):
+            return self.words(answer, measured)
+        return self.words
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    Parameters
+    ----------
+    name, lesson, question
+        What is asked, and where.
+    takes
+        What an answer is.
+    experiment
+        What is measured again: one of `experiments.EXPERIMENTS`.
+    right
+        What a measurement says the answer is; of a name, all that are right.
+    parts
+        The experiment's steps.
+    slips
+        Wrong answers that have a reason of their own; the first that fits is said.
+    names
+        The same for single names of a list.
+    near
+        How many times as large, or as small, a number may be.
+    probe
+        What it is measured with; empty for the best.
+    """
+
+    name: str
+    lesson: str
+    question: str
+    takes: Takes
+    experiment: str
+    right: Callable[[Measured], Any]
+    parts: tuple[Part, ...] = ()
+    slips: tuple[Slip, ...] = ()
+    names: dict[str, str] = field(default_factory=dict)
+    near: float = 1
+    probe: str = ""
+
+
+# Not by `comm`: what an acknowledgement lets go is sent while the other side runs.
+CURL, SERVER = {"owner_comm": "curl"}, {"owner_comm": "web-server"}
+SYN, DATA, FIN = {"detail": "SYN"}, {"detail": "data"}, {"detail": "FIN"}
+
+_ACK = (
+    "A pure acknowledgement is never sent again, so TCP keeps no original of it: what "
+    "it makes is what it sends (tcp_send_ack)."
+)
+_SYN_ACK = (
+    "The kernel keeps the request for a connection, and no packet. If the SYN-ACK is "
+    "lost it makes a new one (tcp_make_synack), so it has nothing to clone."
+)
+_NOT_KEPT = {"ACK": _ACK, "SYN-ACK": _SYN_ACK, "SYN|ACK": _SYN_ACK}
+
+
+def _fetch_parts(pages: int) -> tuple[Part, ...]:
+    """The steps of fetching pages over one connection."""
+    return (
+        Part("curl's SYN", CURL | SYN, 1),
+        Part("what curl asks", CURL | DATA, pages),
+        Part("what the server answers: head and page", SERVER | DATA, 2 * pages),
+        Part("curl's FIN", CURL | FIN, 1),
+        Part("the server's FIN", SERVER | FIN, 1),
+        Part("sent again", {"detail": "again"}, 0),
+    )
+
+
+_NO_SNIFFER = Part("sniffers' clones", {"reason": "tap-transmit"}, 0)
+
+
+def _sent(measured: Measured) -> int:
+    return measured.sent
+
+
+def _of_tcp(measured: Measured) -> int:
+    return measured.count(reason="tcp-transmit")
+
+
+def _one_side(answer: int, measured: Measured) -> bool:
+    return answer in (measured.count(**CURL), measured.count(**SERVER))
+
+
+def _paths(measured: Measured) -> list[str]:
+    return sorted(set(measured.rows(reason="tcp-transmit")["path"]))
+
+
+def _details(measured: Measured) -> list[str]:
+    return list(map(str, measured.rows(reason="tcp-transmit")["detail"]))
+
+
+def _served(measured: Measured) -> int:
+    return measured.count(**SERVER, **DATA)
+
+
+EXERCISES: tuple[Exercise, ...] = (
+    Exercise(
+        "clones-of-a-fetch",
+        "1-what-an-skb-is",
+        "curl fetches a page of 10,000 bytes from web-server, and closes. Both run on "
+        "this machine. How many clones does the kernel make for both together?",
+        Takes.NUMBER,
+        "fetch",
+        right=_of_tcp,
+        parts=(*_fetch_parts(1), _NO_SNIFFER),
+        slips=(
+            Slip(
+                _one_side,
+                "That is one side alone. The other is a process of this machine, too, "
+                "and TCP clones what it sends on each side.",
+            ),
+            Slip(
+                lambda n, m: n == m.sent,
+                "That is how many packets were sent. The acknowledgements and the "
+                "SYN-ACK among them are not kept until they are acknowledged, so they "
+                "are sent without a clone.",
+            ),
+            Slip(
+                lambda n, m: n == _of_tcp(m) + 1,
+                "One too many. Did you count the SYN-ACK? " + _SYN_ACK,
+            ),
+            Slip(
+                lambda n, m: n == _of_tcp(m) - 1,
+                "One too few. The server sends its head and its page one after the "
+                "other, and each side has a FIN of its own.",
+            ),
+        ),
+    ),
+    Exercise(
+        "clones-of-udp",
+        "1-what-an-skb-is",
+        "A program sends 10 datagrams over UDP to itself. How many clones is that?",
+        Takes.NUMBER,
+        "udp",
+        right=lambda m: m.count(),
+        parts=(
+            Part("clones of any kind", {}, 0),
+            _NO_SNIFFER,
+        ),
+        slips=(
+            Slip(
+                lambda n, _: n in (10, 20),
+                "UDP sends a datagram and forgets it. Nobody will send it again, so "
+                "nothing is kept and nothing is cloned.",
+            ),
+        ),
+    ),
+    Exercise(
+        "path-of-tcp",
+        "1-what-an-skb-is",
+        "Where does the second struct sk_buff of TCP's clones come from: is it the "
+        "second half of a pair that was made with the packet (fast), or allocated when "
+        "the packet is cloned (slab)?",
+        Takes.NAME,
+        "fetch",
+        right=_paths,
+        parts=(
+            Part("clones from a pair", {"path": "fast"}, 6),
+            Part("clones that were allocated", {"path": "slab"}, 0),
+        ),
+        slips=(
+            Slip(
+                lambda name, _: name == "slab",
+                "That would be one allocation more for each packet that TCP sends. It "
+                "knows that it will clone, so it allocates pairs (struct "
+                "sk_buff_fclones).",
+            ),
+        ),
+    ),
+    Exercise(
+        "steps-of-a-fetch",
+        "3-what-the-numbers-mean",
+        "What do the clones of one fetch carry? Name each in the order in which they "
+        "are made, curl's and the server's: SYN, data or FIN.",
+        Takes.NAMES,
+        "fetch",
+        right=_details,
+        names={
+            **_NOT_KEPT,
+            "SYN": "Only the side that asks for the connection clones a SYN.",
+            "data": "curl sends one request, the server a head and a page: three.",
+            "FIN": "Each side ends its own half of the connection with one FIN.",
+        },
+    ),
+    Exercise(
+        "two-pages",
+        "3-what-the-numbers-mean",
+        "curl fetches two pages of 10,000 bytes, and keeps the connection open in "
+        "between. How many clones for both sides together?",
+        Takes.NUMBER,
+        "fetch-two",
+        right=_of_tcp,
+        parts=(*_fetch_parts(2), _NO_SNIFFER),
+        slips=(
+            Slip(
+                lambda n, _: n == 12,
+                "Twice six would be two connections. Here is one: the SYN and both "
+                "FINs are needed once.",
+            ),
+            Slip(_one_side, "That is one side alone."),
+            Slip(
+                lambda n, m: n == m.sent,
+                "That is how many packets were sent. Some of them are "
+                "acknowledgements, which are not cloned.",
+            ),
+        ),
+    ),
+    Exercise(
+        "big-page",
+        "3-what-the-numbers-mean",
+        "The page has 1,000,000 bytes now, a hundred times as many. In how many clones "
+        "does the server's data go out? (Twice or half as many is right, too.)",
+        Takes.NUMBER,
+        "fetch-big",
+        right=_served,
+        near=2,
+        parts=(
+            Part("curl's SYN", CURL | SYN, 1),
+            Part("what curl asks", CURL | DATA, 1),
+            Part("the server's FIN", SERVER | FIN, 1),
+        ),
+        slips=(
+            Slip(
+                lambda n, m: n >= 100,
+                "Too many. TCP does not cut data into packets of 1,500 bytes: it hands "
+                "tens of kilobytes down at once, as one clone, and only the device "
+                "cuts (GSO). Loopback never does.",
+            ),
+            Slip(
+                lambda n, m: n < _served(m),
+                "Too few. A clone carries some tens of kilobytes, and no more.",
+            ),
+        ),
+    ),
+    Exercise(
+        "sniffed",
+        "3-what-the-numbers-mean",
+        "A sniffer listens on lo while curl fetches its page. How many clones does TCP "
+        "make now, the sniffer's not counted?",
+        Takes.NUMBER,
+        "fetch-sniffed",
+        right=_of_tcp,
+        parts=(
+            Part("TCP's clones", {"reason": "tcp-transmit"}, 6),
+            Part(
+                "the sniffer's, one of each packet sent",
+                {"reason": "tap-transmit"},
+                _sent,
+            ),
+        ),
+        slips=(
+            Slip(
+                lambda n, m: n == m.count(),
+                "That is all of them, the sniffer's too. Look at the reasons.",
+            ),
+            Slip(
+                lambda n, m: n == m.others,
+                "Those are the sniffer's: one for each packet that is sent, the "
+                "acknowledgements too.",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is measured again when an answer is checked: known traffic inside a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .. import notebook
+from ..errors import LessonError
+from . import programs, shelf, stage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..traces import Trace
+
+__all__ = ["EXPERIMENTS", "Experiment", "Measured", "measure"]
+
+Traffic = Callable[[], None]
+
+
+class Experiment(NamedTuple):
+    """Traffic that can be made again and again.
+
+    Parameters
+    ----------
+    words
+        What happens, as a clause.
+    prepared
+        Makes all that must be there before the trace, and gives what then sends.
+    """
+
+    words: str
+    prepared: Callable[[], AbstractContextManager[Traffic]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An experiment's trace, and what the exercises ask of it.
+
+    Parameters
+    ----------
+    events
+        Its rows, those of the experiment only.
+    source
+        Where it was measured, in words.
+    """
+
+    events: pd.DataFrame
+    source: str
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the trace says of itself."""
+        about: dict[str, Any] = self.events.attrs["skbnb"]
+        return about
+
+    def rows(self, **where: str) -> pd.DataFrame:
+        """The clones that have these values in these columns."""
+        chosen = self.events
+        for column, value in {"kind": "clone", **where}.items():
+            chosen = chosen[(chosen[column] == value).to_numpy(np.bool_)]
+        return chosen
+
+    def count(self, **where: str) -> int:
+        """How many these are."""
+        return len(self.rows(**where))
+
+    @property
+    def others(self) -> int:
+        """How many were not made because TCP sent something."""
+        return self.count() - self.count(reason="tcp-transmit")
+
+    @property
+    def sent(self) -> int:
+        """How many packets were handed to a device."""
+        return int(self.about["sent"] or 0)
+
+
+def measure(name: str, probe: str = "") -> Measured:
+    """Make an experiment again; or take it from a recording, where the lesson does.
+
+    Parameters
+    ----------
+    name
+        Which of `EXPERIMENTS`.
+    probe
+        By which probe; empty for the best, or for that of the recording.
+    """
+    lesson = stage.current() or stage.begin(stage.LESSONS[0])
+    if lesson.recording:
+        recording = lesson.recording.by(probe)
+        trace = recording.trace(shelf.EXPERIMENTS, name)
+        return Measured(trace.events, stage.recorded(recording))
+    trace = live(name, probe=probe or "auto")
+    return Measured(trace.events, stage.measured(trace.events.attrs["skbnb"]["probe"]))
+
+
+def live(name: str, **options: Any) -> Trace:
+    """Make an experiment on the running kernel; options as for `skbnb.trace`."""
+    with EXPERIMENTS[name].prepared() as traffic, notebook.trace(**options) as trace:
+        traffic()
+    return trace
+
+
+# ------------------------------------------------------------------ the traffic
+
+
+@contextlib.contextmanager
+def _fetching(*sizes: int, sniffed: bool = False) -> Iterator[Traffic]:
+    """One curl that fetches pages of these sizes."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(programs.serve())
+        if sniffed:
+            stack.enter_context(programs.Program("sniffer", root=True))
+        urls = [server.page(size) for size in sizes]
+
+        def traffic() -> None:
+            curl(*urls)
+            server.settle()
+
+        yield traffic
+
+
+def curl(*urls: str) -> None:
+    """Fetch pages over one connection, and past any proxy."""
+    outputs = [word for url in urls for word in ("-o", "/dev/null", url)]
+    command = ["curl", "--silent", "--noproxy", "*", *outputs]
+    try:
+        done = subprocess.run(command, check=False)
+    except FileNotFoundError:
+        raise LessonError("there is no curl here", "Install curl.") from None
+    if done.returncode:
+        raise LessonError(f"curl failed, with status {done.returncode}", "Try again.")
+
+
+def _running(name: str, *arguments: object) -> AbstractContextManager[Traffic]:
+    return contextlib.nullcontext(partial(programs.run, name, *arguments))
+
+
+EXPERIMENTS = {
+    "fetch": Experiment(
+        "curl fetches a page of 10,000 bytes", partial(_fetching, 10_000)
+    ),
+    "fetch-two": Experiment(
+        "curl fetches two pages of 10,000 bytes, over one connection",
+        partial(_fetching, 10_000, 10_000),
+    ),
+    "fetch-big": Experiment(
+        "curl fetches a page of 1,000,000 bytes", partial(_fetching, 1_000_000)
+    ),
+    "fetch-sniffed": Experiment(
+        "curl fetches a page of 10,000 bytes while a sniffer listens on lo",
+        partial(_fetching, 10_000, sniffed=True),
+    ),
+    "udp": Experiment(
+        "a program sends 10 datagrams to itself", partial(_running, "udp-pair", 10)
+    ),
+    "multicast": Experiment(
+        "a program sends 5 datagrams to a group that 4 of its sockets have joined",
+        partial(_running, "multicast", 4, 5),
+    ),
+}

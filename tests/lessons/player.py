@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lesson, cell by cell in this process: Jupyter takes long to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+from traitlets.config import Config
+
+FOLDER = Path(__file__).parents[2] / "notebooks" / "lessons"
+
+PLACE = "RECORDING = None"
+
+
+def cells(lesson: str, recording: str | None = None) -> list[str]:
+    """The code of a lesson's cells, on a recording if one is named."""
+    notebook = nbformat.read(FOLDER / f"{lesson}.ipynb", as_version=4)
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    assert PLACE in code[0]
+    if recording:
+        code[0] = code[0].replace(PLACE, f"RECORDING = {recording!r}")
+    return code
+
+
+def play(lesson: str, recording: str | None = None) -> Iterator[tuple[str, object]]:
+    """Run each cell; gives its code, and what its last expression was.
+
+    Raises
+    ------
+    Exception
+        What a cell raised.
+    """
+    config = Config()
+    config.HistoryManager.enabled = False
+    InteractiveShell.clear_instance()
+    shell = InteractiveShell.instance(config=config)
+    try:
+        for code in cells(lesson, recording):
+            with capture_output():
+                result = shell.run_cell(code)
+            result.raise_error()
+            yield code, result.result
+    finally:
+        shell.run_line_magic("unload_ext", "skbnb")
+        InteractiveShell.clear_instance()
