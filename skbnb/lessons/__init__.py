@@ -16,6 +16,7 @@ import importlib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .checking import check, exercises
+    from .probes import by_probe, cost
     from .programs import serve, sniff
     from .shelf import recording, recordings
     from .stage import LESSONS, begin
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = [
     "LESSONS",
     "begin",
+    "by_probe",
     "check",
+    "cost",
     "exercises",
     "recording",
     "recordings",
@@ -34,7 +37,9 @@ __all__ = [
 _HOMES = {
     "LESSONS": "stage",
     "begin": "stage",
+    "by_probe": "probes",
     "check": "checking",
+    "cost": "probes",
     "exercises": "checking",
     "recording": "shelf",
     "recordings": "shelf",

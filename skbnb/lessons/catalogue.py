@@ -26,6 +26,7 @@ class Takes(Enum):
     NUMBER = "a number"
     NAME = "a name"
     NAMES = "a list of names"
+    FUNCTION = "a function that makes your traffic"
 
 
 class Part(NamedTuple):
@@ -115,6 +116,7 @@ class Exercise:
 # Not by `comm`: what an acknowledgement lets go is sent while the other side runs.
 CURL, SERVER = {"owner_comm": "curl"}, {"owner_comm": "web-server"}
 SYN, DATA, FIN = {"detail": "SYN"}, {"detail": "data"}, {"detail": "FIN"}
+TAP, MULTICAST = {"reason": "tap-transmit"}, {"reason": "multicast-delivery"}
 
 _ACK = (
     "A pure acknowledgement is never sent again, so TCP keeps no original of it: what "
@@ -139,7 +141,7 @@ def _fetch_parts(pages: int) -> tuple[Part, ...]:
     )
 
 
-_NO_SNIFFER = Part("sniffers' clones", {"reason": "tap-transmit"}, 0)
+_NO_SNIFFER = Part("sniffers' clones", TAP, 0)
 
 
 def _sent(measured: Measured) -> int:
@@ -154,8 +156,8 @@ def _one_side(answer: int, measured: Measured) -> bool:
     return answer in (measured.count(**CURL), measured.count(**SERVER))
 
 
-def _paths(measured: Measured) -> list[str]:
-    return sorted(set(measured.rows(reason="tcp-transmit")["path"]))
+def _of_multicast(measured: Measured) -> int:
+    return measured.count(**MULTICAST)
 
 
 def _details(measured: Measured) -> list[str]:
@@ -164,6 +166,19 @@ def _details(measured: Measured) -> list[str]:
 
 def _served(measured: Measured) -> int:
     return measured.count(**SERVER, **DATA)
+
+
+def _unseen(measured: Measured) -> list[str]:
+    """Columns about a clone's parent that say nothing."""
+    rows = measured.rows()
+    return [name for name in ("parent", "origin") if rows[name].isna().all()]
+
+
+def _known(column: str, measured: Measured) -> str:
+    rows = measured.rows()
+    if column not in rows:
+        return "There is no such column."
+    return f"It is known of {rows[column].notna().sum()} of {len(rows)} clones."
 
 
 EXERCISES: tuple[Exercise, ...] = (
@@ -200,16 +215,34 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
+        "nobody-listens",
+        "1-what-an-skb-is",
+        "curl asks for a page at a port where nobody listens. How many clones?",
+        Takes.NUMBER,
+        "refused",
+        right=_of_tcp,
+        parts=(Part("curl's SYN", CURL | SYN, 1), _NO_SNIFFER),
+        slips=(
+            Slip(
+                lambda n, _: n == 0,
+                "curl has to ask before it can be refused. Its SYN may be lost, so TCP "
+                "keeps it, and sends a clone.",
+            ),
+            Slip(
+                lambda n, m: n == m.sent,
+                "The second packet is the kernel's RST. Nobody will send that again: "
+                "it is not kept, and not cloned.",
+            ),
+        ),
+    ),
+    Exercise(
         "clones-of-udp",
         "1-what-an-skb-is",
         "A program sends 10 datagrams over UDP to itself. How many clones is that?",
         Takes.NUMBER,
         "udp",
         right=lambda m: m.count(),
-        parts=(
-            Part("clones of any kind", {}, 0),
-            _NO_SNIFFER,
-        ),
+        parts=(Part("clones of any kind", {}, 0),),
         slips=(
             Slip(
                 lambda n, _: n in (10, 20),
@@ -219,41 +252,46 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
-        "path-of-tcp",
+        "clones-of-multicast",
         "1-what-an-skb-is",
-        "Where does the second struct sk_buff of TCP's clones come from: is it the "
-        "second half of a pair that was made with the packet (fast), or allocated when "
-        "the packet is cloned (slab)?",
-        Takes.NAME,
-        "fetch",
-        right=_paths,
-        parts=(
-            Part("clones from a pair", {"path": "fast"}, 6),
-            Part("clones that were allocated", {"path": "slab"}, 0),
-        ),
+        "Four sockets have joined a multicast group. A program sends 5 datagrams to "
+        "it, and each socket gets all of them. How many clones?",
+        Takes.NUMBER,
+        "multicast",
+        right=_of_multicast,
+        parts=(Part("clones for receivers", MULTICAST, 15), _NO_SNIFFER),
         slips=(
             Slip(
-                lambda name, _: name == "slab",
-                "That would be one allocation more for each packet that TCP sends. It "
-                "knows that it will clone, so it allocates pairs (struct "
-                "sk_buff_fclones).",
+                lambda n, _: n == 20,
+                "Three clones do for four receivers: the last one gets the packet "
+                "itself, which nobody else needs any more.",
+            ),
+            Slip(
+                lambda n, _: n in (0, 5),
+                "UDP keeps nothing to send it again. But here several receivers need "
+                "the same packet at the same time.",
             ),
         ),
     ),
     Exercise(
-        "steps-of-a-fetch",
-        "3-what-the-numbers-mean",
-        "What do the clones of one fetch carry? Name each in the order in which they "
-        "are made, curl's and the server's: SYN, data or FIN.",
-        Takes.NAMES,
-        "fetch",
-        right=_details,
-        names={
-            **_NOT_KEPT,
-            "SYN": "Only the side that asks for the connection clones a SYN.",
-            "data": "curl sends one request, the server a head and a page: three.",
-            "FIN": "Each side ends its own half of the connection with one FIN.",
-        },
+        "path-of-multicast",
+        "1-what-an-skb-is",
+        "And where do these clones come from: are they the second half of a pair that "
+        "was made with the packet (fast), or allocated when they are needed (slab)?",
+        Takes.NAME,
+        "multicast",
+        right=lambda m: sorted(set(m.rows(**MULTICAST)["path"])),
+        parts=(
+            Part("clones from a pair", MULTICAST | {"path": "fast"}, 0),
+            Part("clones that were allocated", MULTICAST | {"path": "slab"}, 15),
+        ),
+        slips=(
+            Slip(
+                lambda name, _: name == "fast",
+                "Only who knows that it will clone allocates packets in pairs, and "
+                "that is TCP. When UDP sends, it cannot know how many will receive.",
+            ),
+        ),
     ),
     Exercise(
         "two-pages",
@@ -279,10 +317,26 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
+        "steps-of-two-pages",
+        "3-what-the-numbers-mean",
+        "What do these clones carry? Name each in the order in which they are made, "
+        "curl's and the server's: SYN, data or FIN.",
+        Takes.NAMES,
+        "fetch-two",
+        right=_details,
+        names={
+            **_NOT_KEPT,
+            "SYN": "There is one connection, and only who asks for it clones a SYN.",
+            "data": "For each page curl sends a request, and the server a head and "
+            "the page: three.",
+            "FIN": "Each side ends its own half of the connection with one FIN.",
+        },
+    ),
+    Exercise(
         "big-page",
         "3-what-the-numbers-mean",
-        "The page has 1,000,000 bytes now, a hundred times as many. In how many clones "
-        "does the server's data go out? (Twice or half as many is right, too.)",
+        "A page has 3,000,000 bytes, and its head some 100. In how many clones does "
+        "the server send them? (Twice as many is right, too, and half.)",
         Takes.NUMBER,
         "fetch-big",
         right=_served,
@@ -306,31 +360,62 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
-        "sniffed",
+        "two-sniffers",
         "3-what-the-numbers-mean",
-        "A sniffer listens on lo while curl fetches its page. How many clones does TCP "
-        "make now, the sniffer's not counted?",
+        "Two sniffers listen on lo while curl fetches its page. How many clones are "
+        "made for sniffers, of each packet that is sent?",
         Takes.NUMBER,
-        "fetch-sniffed",
-        right=_of_tcp,
+        "fetch-sniffed-twice",
+        right=lambda m: round(m.count(**TAP) / m.sent),
         parts=(
             Part("TCP's clones", {"reason": "tcp-transmit"}, 6),
-            Part(
-                "the sniffer's, one of each packet sent",
-                {"reason": "tap-transmit"},
-                _sent,
-            ),
+            Part("for sniffers, of all packets", TAP, _sent),
         ),
         slips=(
             Slip(
-                lambda n, m: n == m.count(),
-                "That is all of them, the sniffer's too. Look at the reasons.",
+                lambda n, _: n == 2,
+                "One is enough. The kernel hands the same clone to every sniffer, and "
+                "only counts its users (dev_queue_xmit_nit).",
             ),
             Slip(
-                lambda n, m: n == m.others,
-                "Those are the sniffer's: one for each packet that is sent, the "
-                "acknowledgements too.",
+                lambda n, m: n in (m.count(**TAP), m.count()),
+                "That is the number for all packets together.",
             ),
         ),
+    ),
+    Exercise(
+        "blind-spot",
+        "5-probes",
+        "A tracepoint probe sees a slab clone, as those of a multicast are, when it is "
+        "allocated. Which column, of what a clone was made from, stays empty then?",
+        Takes.NAME,
+        "multicast",
+        right=_unseen,
+        probe="tracepoint",
+        parts=(Part("clones that were allocated", {"path": "slab"}, 15),),
+        slips=(Slip(lambda _, m: True, _known),),
+    ),
+    Exercise(
+        "probe-here",
+        "5-probes",
+        "Which probe does skbnb take on this machine, if you leave the choice to it?",
+        Takes.NAME,
+        "fetch",
+        right=lambda m: [m.about["probe"]],
+        slips=(
+            Slip(
+                lambda name, m: name in m.about["probes"],
+                lambda name, m: f"Of {name} it says: {m.about['probes'][name]}.",
+            ),
+        ),
+    ),
+    Exercise(
+        "again",
+        "6-your-own-traffic",
+        "Are the clones of your traffic the same every time? Your function is run and "
+        "traced twice, and the two are compared, reason by reason.",
+        Takes.FUNCTION,
+        "",
+        right=lambda _: None,
     ),
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -22,7 +23,15 @@ if TYPE_CHECKING:
 
     from ..traces import Trace
 
-__all__ = ["EXPERIMENTS", "Experiment", "Measured", "measure"]
+__all__ = [
+    "EXPERIMENTS",
+    "Experiment",
+    "Measured",
+    "live",
+    "measure",
+    "measure_twice",
+    "own",
+]
 
 Traffic = Callable[[], None]
 
@@ -36,10 +45,14 @@ class Experiment(NamedTuple):
         What happens, as a clause.
     prepared
         Makes all that must be there before the trace, and gives what then sends.
+    owner
+        Whose sockets' clones are its own, whatever task they interrupted; else its own
+        are those that its own tasks made.
     """
 
     words: str
     prepared: Callable[[], AbstractContextManager[Traffic]]
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,9 +112,48 @@ def measure(name: str, probe: str = "") -> Measured:
     if lesson.recording:
         recording = lesson.recording.by(probe)
         trace = recording.trace(shelf.EXPERIMENTS, name)
-        return Measured(trace.events, stage.recorded(recording))
+        return Measured(own(name, trace), stage.recorded(recording))
     trace = live(name, probe=probe or "auto")
-    return Measured(trace.events, stage.measured(trace.events.attrs["skbnb"]["probe"]))
+    events = own(name, trace)
+    return Measured(events, stage.measured(events.attrs["skbnb"]["probe"]))
+
+
+def measure_twice(traffic: Traffic) -> tuple[Measured, Measured]:
+    """Trace someone's own traffic twice.
+
+    On recordings nothing is run: the two are those that the lesson shows.
+    """
+    lesson = stage.current() or stage.begin(stage.LESSONS[-1])
+    if lesson.recording:
+        source = f"{stage.recorded(lesson.recording)}: your function was not run"
+        names = ("first", "second")
+        traces = [lesson.recording.trace(stage.LESSONS[-1], name) for name in names]
+    else:
+        source = ""
+        traces = [_traced(traffic) for _ in range(2)]
+    first, second = (
+        Measured(
+            trace.events, source or stage.measured(trace.events.attrs["skbnb"]["probe"])
+        )
+        for trace in traces
+    )
+    return first, second
+
+
+def _traced(traffic: Traffic) -> Trace:
+    with notebook.trace() as trace:
+        traffic()
+    return trace
+
+
+def own(name: str, trace: Trace) -> pd.DataFrame:
+    """The rows of a trace that an experiment made."""
+    owner = EXPERIMENTS[name].owner
+    if not owner:
+        return trace.events
+    events = trace.select("all")
+    events = events[(events["owner_comm"] == owner).to_numpy(np.bool_)]
+    return events.reset_index(drop=True)
 
 
 def live(name: str, **options: Any) -> Trace:
@@ -115,11 +167,11 @@ def live(name: str, **options: Any) -> Trace:
 
 
 @contextlib.contextmanager
-def _fetching(*sizes: int, sniffed: bool = False) -> Iterator[Traffic]:
+def _fetching(*sizes: int, sniffers: int = 0) -> Iterator[Traffic]:
     """One curl that fetches pages of these sizes."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(programs.serve())
-        if sniffed:
+        for _ in range(sniffers):
             stack.enter_context(programs.Program("sniffer", root=True))
         urls = [server.page(size) for size in sizes]
 
@@ -130,20 +182,32 @@ def _fetching(*sizes: int, sniffed: bool = False) -> Iterator[Traffic]:
         yield traffic
 
 
-def curl(*urls: str) -> None:
-    """Fetch pages over one connection, and past any proxy."""
+@contextlib.contextmanager
+def _refused() -> Iterator[Traffic]:
+    """A curl that asks in vain, at a port that is kept from all others."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}/"
+        yield partial(curl, url, status=_REFUSED)
+
+
+_REFUSED = 7  # curl's exit status: failed to connect
+
+
+def curl(*urls: str, status: int = 0) -> None:
+    """Fetch pages over one connection, and past any proxy; must end with `status`."""
     outputs = [word for url in urls for word in ("-o", "/dev/null", url)]
     command = ["curl", "--silent", "--noproxy", "*", *outputs]
     try:
         done = subprocess.run(command, check=False)
     except FileNotFoundError:
         raise LessonError("there is no curl here", "Install curl.") from None
-    if done.returncode:
+    if done.returncode != status:
         raise LessonError(f"curl failed, with status {done.returncode}", "Try again.")
 
 
 def _running(name: str, *arguments: object) -> AbstractContextManager[Traffic]:
-    return contextlib.nullcontext(partial(programs.run, name, *arguments))
+    return contextlib.nullcontext(lambda: print(programs.run(name, *arguments), end=""))
 
 
 EXPERIMENTS = {
@@ -155,11 +219,14 @@ EXPERIMENTS = {
         partial(_fetching, 10_000, 10_000),
     ),
     "fetch-big": Experiment(
-        "curl fetches a page of 1,000,000 bytes", partial(_fetching, 1_000_000)
+        "curl fetches a page of 3,000,000 bytes", partial(_fetching, 3_000_000)
     ),
-    "fetch-sniffed": Experiment(
-        "curl fetches a page of 10,000 bytes while a sniffer listens on lo",
-        partial(_fetching, 10_000, sniffed=True),
+    "fetch-sniffed-twice": Experiment(
+        "curl fetches a page of 10,000 bytes while two sniffers listen on lo",
+        partial(_fetching, 10_000, sniffers=2),
+    ),
+    "refused": Experiment(
+        "curl asks for a page at a port where nobody listens", _refused
     ),
     "udp": Experiment(
         "a program sends 10 datagrams to itself", partial(_running, "udp-pair", 10)
@@ -167,5 +234,6 @@ EXPERIMENTS = {
     "multicast": Experiment(
         "a program sends 5 datagrams to a group that 4 of its sockets have joined",
         partial(_running, "multicast", 4, 5),
+        owner="multicast",
     ),
 }

@@ -17,7 +17,7 @@ from .catalogue import Exercise, Part, Takes
 from .experiments import Measured
 from .verdict import Line
 
-__all__ = ["accept", "judge"]
+__all__ = ["accept", "judge", "same_again"]
 
 
 def judge(exercise: Exercise, answer: Any, measured: Measured) -> tuple[Line, ...]:
@@ -103,12 +103,14 @@ _ACCEPTED: dict[Takes, Callable[[Any], bool]] = {
     Takes.NUMBER: _is_number,
     Takes.NAME: lambda answer: isinstance(answer, str),
     Takes.NAMES: _is_names,
+    Takes.FUNCTION: callable,
 }
 
 _EXAMPLES = {
     Takes.NUMBER: "42",
     Takes.NAME: '"name"',
     Takes.NAMES: '["first", "second"]',
+    Takes.FUNCTION: "lambda: ...",
 }
 
 
@@ -146,18 +148,20 @@ def _name(exercise: Exercise, answer: str, measured: Measured) -> Iterator[Line]
 def _names(exercise: Exercise, answer: list[str], m: Measured) -> Iterator[Line]:
     right, names = exercise.right(m), [printable(name, 40) for name in answer]
     matcher = difflib.SequenceMatcher(None, right, names, autojunk=False)
+    said = ""
     for how, low, high, start, end in matcher.get_opcodes():
         pairs = itertools.zip_longest(right[low:high], names[start:end], fillvalue="")
         for number, (expected, came) in enumerate(pairs, low + 1):
             step = f"clone {number}" if expected else "no clone"
             ok = how == "equal"
-            yield Line(step, expected, came, _why(exercise, expected, came, ok), ok)
+            why = "" if ok else _why(exercise, expected, came)
+            # The same need not be said of each of several in a row.
+            yield Line(step, expected, came, why if why != said else "", ok)
+            said = why
 
 
-def _why(exercise: Exercise, expected: str, came: str, ok: bool) -> str:
+def _why(exercise: Exercise, expected: str, came: str) -> str:
     """Why one name of a list is wrong: what is said of it, or of what it should be."""
-    if ok:
-        return ""
     words = (exercise.names.get(came), exercise.names.get(expected))
     return next(filter(None, words), "No clone has that name.")
 
@@ -166,4 +170,48 @@ _JUDGES: dict[Takes, Callable[[Exercise, Any, Measured], Iterator[Line]]] = {
     Takes.NUMBER: _number,
     Takes.NAME: _name,
     Takes.NAMES: _names,
+}
+
+
+# ------------------------------------------------------------------ twice the same
+
+
+def same_again(first: Measured, second: Measured) -> Iterator[Line]:
+    """Compare two traces of the same traffic, reason by reason."""
+    numbers = [m.rows()["reason"].value_counts() for m in (first, second)]
+    for reason in sorted({str(name) for number in numbers for name in number.index}):
+        once, again = (int(number.get(reason, 0)) for number in numbers)
+        if once or again:
+            why = "" if once == again else _change(reason, first, second)
+            yield Line(reason, f"{once:,}", f"{again:,}", why, once == again)
+    if not (first.count() or second.count()):
+        yield Line("clones of any kind", "some", "0", _NOTHING, ok=False)
+
+
+_NOTHING = (
+    "Your function made none. Did it send anything, from this process or one that it "
+    "starts? UDP to one receiver is not cloned, nor is what goes over a Unix socket."
+)
+
+
+def _change(reason: str, first: Measured, second: Measured) -> str:
+    """Why there were not as many clones for a reason the second time."""
+    if reason == "tap-transmit":
+        return max(map(_sniffed, (first, second)), key=len)
+    if reason != "tcp-transmit":
+        return "The same traffic met other receivers."
+    changed = [
+        words
+        for detail, words in _OTHERWISE.items()
+        if first.count(detail=detail) != second.count(detail=detail)
+    ]
+    return " ".join(changed)
+
+
+_OTHERWISE = {
+    "SYN": "Not as many connections were opened.",
+    "data": "The data went out in other pieces: when an acknowledgement comes decides "
+    "how much waits, and is sent together.",
+    "FIN": "Not as many connections were closed while it was traced.",
+    "again": "Something was sent again, as no acknowledgement came in time.",
 }

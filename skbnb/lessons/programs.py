@@ -125,9 +125,10 @@ def command(name: str, *arguments: object) -> list[str]:
     return [sys.executable, "-I", str(file), name, *map(str, arguments)]
 
 
-def run(name: str, *arguments: object) -> None:
-    """Run one of `traffic.PROGRAMS` to its end."""
-    subprocess.run(command(name, *arguments), check=True, stdout=subprocess.DEVNULL)
+def run(name: str, *arguments: object) -> str:
+    """Run one of `traffic.PROGRAMS` to its end; what it said."""
+    asked = command(name, *arguments)
+    return subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def serve() -> Server:

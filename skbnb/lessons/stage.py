@@ -23,6 +23,8 @@ __all__ = ["LESSONS", "Lesson", "begin", "current", "measured", "recorded"]
 LESSONS = (
     "1-what-an-skb-is",
     "3-what-the-numbers-mean",
+    "5-probes",
+    "6-your-own-traffic",
 )
 
 

@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -89,23 +90,44 @@ def udp_pair(datagrams: str) -> None:
 
 def multicast(receivers: str, datagrams: str) -> None:
     """Send datagrams to a group that several sockets have joined, and read all."""
+    joined, address = _group(int(receivers))
+    sender = _multicast_sender()
+    for _ in range(int(datagrams)):
+        sender.sendto(b"hello", address)
+        for receiver in joined:
+            receiver.recv(10)
+
+
+def flood(receivers: str, datagrams: str) -> None:
+    """Do so as fast as it goes, and let nobody read; says how many ns it took."""
+    _joined, address = _group(int(receivers))
+    send = _multicast_sender().sendto
+    began = time.perf_counter_ns()
+    for _ in range(int(datagrams)):
+        send(b"hello", address)
+    _say(time.perf_counter_ns() - began)
+
+
+def _group(receivers: int) -> tuple[list[socket.socket], tuple[str, int]]:
+    """Sockets that have joined a group, and its address."""
     member = socket.inet_aton(GROUP) + socket.inet_aton(LOOPBACK)
     joined: list[socket.socket] = []
     port = 0
-    for _ in range(int(receivers)):
+    for _ in range(receivers):
         receiver = _datagram_socket()
         receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         receiver.bind((GROUP, port))
         port = receiver.getsockname()[1]
         receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
         joined.append(receiver)
+    return joined, (GROUP, port)
+
+
+def _multicast_sender() -> socket.socket:
     sender = _datagram_socket()
     interface = socket.inet_aton(LOOPBACK)
     sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
-    for _ in range(int(datagrams)):
-        sender.sendto(b"hello", (GROUP, port))
-        for receiver in joined:
-            receiver.recv(10)
+    return sender
 
 
 def _datagram_socket() -> socket.socket:
@@ -121,6 +143,7 @@ PROGRAMS: dict[str, Callable[..., None]] = {
     "sniffer": sniffer,
     "udp-pair": udp_pair,
     "multicast": multicast,
+    "flood": flood,
 }
 """Its name, to the kernel too (``comm``), and what it does."""
 

@@ -103,18 +103,20 @@ class Verdict(_View):
 
     Attributes
     ----------
-    name, question
+    name
         The exercise.
     source
         Where it was measured.
     lines
         The steps.
+    titles
+        Of what is expected and of what came.
     """
 
     name: str
-    question: str
     source: str
     lines: tuple[Line, ...]
+    titles: tuple[str, str] = ("expected", "came")
 
     @property
     def passed(self) -> bool:
@@ -122,7 +124,7 @@ class Verdict(_View):
         return all(line.ok for line in self.lines)
 
     def _cells(self) -> list[list[str]]:
-        head = ["step", "expected", "came", ""]
+        head = ["step", *self.titles, ""]
         return [
             head,
             *(

@@ -18,7 +18,7 @@ from skbnb.errors import LessonError
 from skbnb.lessons import shelf, stage
 from skbnb.lessons.catalogue import EXERCISES
 from skbnb.lessons.experiments import EXPERIMENTS, Measured, measure
-from skbnb.lessons.judging import judge
+from skbnb.lessons.judging import _OTHERWISE, judge, same_again
 from skbnb.lessons.shell import traced_name
 from skbnb.lessons.stage import LESSONS
 from skbnb.lessons.traffic import PROGRAMS
@@ -77,9 +77,10 @@ def test_another_kind_of_answer() -> None:
     for name, answer in [
         ("two-pages", "nine"),
         ("two-pages", True),
-        ("path-of-tcp", 6),
-        ("steps-of-a-fetch", "SYN"),
-        ("steps-of-a-fetch", [1, 2]),
+        ("path-of-multicast", 6),
+        ("steps-of-two-pages", "SYN"),
+        ("steps-of-two-pages", [1, 2]),
+        ("again", "curl"),
     ]:
         with pytest.raises(LessonError, match=f"{name} takes a"):
             lessons.check(name, answer)
@@ -90,7 +91,8 @@ def test_every_exercise_is_of_a_lesson_and_measures_something() -> None:
     assert list(table["exercise"]) == list(FOUND)
     assert len(FOUND) == len(EXERCISES)
     assert set(table["lesson"]) <= set(LESSONS)
-    assert {exercise.experiment for exercise in EXERCISES} <= set(EXPERIMENTS)
+    measured = {exercise.experiment for exercise in EXERCISES}
+    assert measured - {""} == set(EXPERIMENTS)
     one = lessons.exercises(LESSONS[0])
     assert 0 < len(one) < len(table)
 
@@ -154,9 +156,43 @@ def test_all_packets_are_not_all_clones(recording: str) -> None:
     ]:
         sent = measure(FOUND[name].experiment).sent
         assert words in " ".join(repr(lessons.check(name, sent)).split())
-    sniffed = measure("fetch-sniffed")
-    assert "all of them" in repr(lessons.check("sniffed", sniffed.count()))
-    assert "the sniffer's: one" in repr(lessons.check("sniffed", sniffed.others))
+    sniffed = measure("fetch-sniffed-twice").count()
+    assert "packets together" in repr(lessons.check("two-sniffers", sniffed))
+
+
+def test_the_probe_that_was_taken(recording: str) -> None:
+    probe = recording.partition("-")[2]
+    assert lessons.check("probe-here", probe).passed
+    verdict = lessons.check("probe-here", "smoke")
+    assert not verdict.passed
+    assert "another one" in repr(verdict)
+
+
+def test_traffic_of_ones_own_is_not_run_where_it_is_not_traced(recording: str) -> None:
+    ran: list[int] = []
+    verdict = lessons.check("again", lambda: ran.append(1))
+    assert verdict.passed
+    assert not ran
+    assert "your function was not run" in repr(verdict)
+
+
+def test_two_traces_that_differ(recording: str) -> None:
+    fetch, two, none = measure("fetch"), measure("fetch-two"), measure("udp")
+    sniffed, multicast = measure("fetch-sniffed-twice"), measure("multicast")
+
+    def words(first: Measured, second: Measured) -> str:
+        lines = tuple(same_again(first, second))
+        assert not all(line.ok for line in lines)
+        return words_of(lines)
+
+    assert all(line.ok for line in same_again(fetch, fetch))
+    assert words(fetch, two) == _OTHERWISE["data"]
+    assert _OTHERWISE["SYN"] in words(fetch, none)
+    assert _OTHERWISE["FIN"] in words(none, fetch)
+    assert re.search(r"sniffer \d+ and sniffer \d+ sniff lo", words(fetch, sniffed))
+    assert re.search(r"sniffer \d+ and sniffer \d+ sniff lo", words(sniffed, fetch))
+    assert "other receivers" in words(none, multicast)
+    assert "Your function made none" in words(none, none)
 
 
 def words_of(lines: tuple[Line, ...]) -> str:
@@ -164,9 +200,9 @@ def words_of(lines: tuple[Line, ...]) -> str:
 
 
 def test_a_sniffer_that_nobody_expected_is_named(recording: str) -> None:
-    lines = judge(FOUND["clones-of-a-fetch"], 6, measure("fetch-sniffed"))
+    lines = judge(FOUND["clones-of-a-fetch"], 6, measure("fetch-sniffed-twice"))
     assert all(line.ok for line in lines)
-    assert re.search(r"sniffer \d+ sniffs lo", words_of(lines))
+    assert re.search(r"sniffer \d+ and sniffer \d+ sniff lo", words_of(lines))
 
 
 def test_what_else_a_kernel_may_do_otherwise(recording: str) -> None:
@@ -191,7 +227,7 @@ def test_what_else_a_kernel_may_do_otherwise(recording: str) -> None:
 
 def test_a_verdict_is_text_everywhere() -> None:
     lines = (Line(HOSTILE, HOSTILE, HOSTILE, HOSTILE, ok=False),)
-    bundle = Verdict("name", "asked", HOSTILE, lines)._repr_mimebundle_()
+    bundle = Verdict("name", HOSTILE, lines)._repr_mimebundle_()
     assert "\x1b" not in bundle["text/plain"] + bundle["text/html"]
     assert "<img" not in bundle["text/html"]
 
