@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .checking import check, exercises
     from .probes import by_probe, cost
-    from .programs import serve, sniff
+    from .programs import race, serve, sniff
     from .shelf import recording, recordings
     from .stage import LESSONS, begin
 
@@ -28,6 +28,7 @@ __all__ = [
     "check",
     "cost",
     "exercises",
+    "race",
     "recording",
     "recordings",
     "serve",
@@ -41,6 +42,7 @@ _HOMES = {
     "check": "checking",
     "cost": "probes",
     "exercises": "checking",
+    "race": "programs",
     "recording": "shelf",
     "recordings": "shelf",
     "serve": "programs",

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..schema import COLUMNS
+
 if TYPE_CHECKING:
     from .experiments import Measured
 
@@ -117,6 +119,8 @@ class Exercise:
 CURL, SERVER = {"owner_comm": "curl"}, {"owner_comm": "web-server"}
 SYN, DATA, FIN = {"detail": "SYN"}, {"detail": "data"}, {"detail": "FIN"}
 TAP, MULTICAST = {"reason": "tap-transmit"}, {"reason": "multicast-delivery"}
+
+_TEXTS = {column.name: column.text for column in COLUMNS}
 
 _ACK = (
     "A pure acknowledgement is never sent again, so TCP keeps no original of it: what "
@@ -294,6 +298,52 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
     ),
     Exercise(
+        "two-curls",
+        "2-the-handbook",
+        "One curl fetches the page, and when it has ended another one does. How far "
+        "does the handbook's second program count, both sides together?",
+        Takes.NUMBER,
+        "fetch-apart",
+        right=lambda m: m.count(),
+        parts=(
+            Part("calls by the two curls", {"comm": "curl"}, 6),
+            Part("calls by the server", {"comm": "web-server"}, 6),
+        ),
+        slips=(
+            Slip(
+                lambda n, _: n == 6,
+                "That is one fetch. Each curl opens a connection of its own, and "
+                "nothing of the first is left for the second.",
+            ),
+            Slip(
+                lambda n, _: n == 9,
+                "That is one curl with two pages, over one connection. Two curls are "
+                "two connections.",
+            ),
+        ),
+    ),
+    Exercise(
+        "only-ours",
+        "2-the-handbook",
+        "Both of the handbook's programs show what the whole machine does. Which "
+        "column of ours says whether a call is your cell's?",
+        Takes.NAME,
+        "fetch",
+        right=lambda _: ["scope"],
+        slips=(
+            Slip(
+                lambda name, _: name in ("pid", "comm"),
+                "The handbook has that, too. It tells who called, but not whether your "
+                "cell started it: curl may be anybody's.",
+            ),
+            Slip(
+                lambda name, m: name in m.events,
+                lambda name, m: f"That column says: {_TEXTS[name]}",
+            ),
+            Slip(lambda *_: True, "There is no such column."),
+        ),
+    ),
+    Exercise(
         "two-pages",
         "3-what-the-numbers-mean",
         "curl fetches two pages of 10,000 bytes, and keeps the connection open in "
@@ -380,6 +430,43 @@ EXERCISES: tuple[Exercise, ...] = (
             Slip(
                 lambda n, m: n in (m.count(**TAP), m.count()),
                 "That is the number for all packets together.",
+            ),
+        ),
+    ),
+    Exercise(
+        "count-in-the-kernel",
+        "4-races-and-thread-ids",
+        "Two processes send 1,000 datagrams each at the same moments, from two "
+        "processors, and each makes one clone. What do the sums of --via count add up "
+        "to?",
+        Takes.NUMBER,
+        "race",
+        right=lambda m: int(m.events["clones"].sum()),
+        slips=(
+            Slip(
+                lambda n, m: n < m.events["clones"].sum(),
+                "So many a program finds that reads, adds and writes. These sums are "
+                "added to in one step that nobody can come between.",
+            ),
+        ),
+    ),
+    Exercise(
+        "threads-of-a-browser",
+        "4-races-and-thread-ids",
+        "One process has 5 threads, and each fetches a page. How many numbers does the "
+        "handbook's program print for it, in the column PID?",
+        Takes.NUMBER,
+        "browse",
+        right=lambda m: m.events["pid"].nunique(),
+        slips=(
+            Slip(
+                lambda n, _: n == 1,
+                "That is how many processes there are. What the program takes for the "
+                "process's number is the thread's.",
+            ),
+            Slip(
+                lambda n, _: n == 6,
+                "The main thread starts the others, and sends nothing itself.",
             ),
         ),
     ),

@@ -48,11 +48,17 @@ class Experiment(NamedTuple):
     owner
         Whose sockets' clones are its own, whatever task they interrupted; else its own
         are those that its own tasks made.
+    via
+        What the kernel gives: one of `config.WAYS`.
+    comms
+        Names of its own threads, where the kernel gives no more.
     """
 
     words: str
     prepared: Callable[[], AbstractContextManager[Traffic]]
     owner: str = ""
+    via: str = "ring"
+    comms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,17 +154,25 @@ def _traced(traffic: Traffic) -> Trace:
 
 def own(name: str, trace: Trace) -> pd.DataFrame:
     """The rows of a trace that an experiment made."""
-    owner = EXPERIMENTS[name].owner
-    if not owner:
+    experiment = EXPERIMENTS[name]
+    if experiment.owner:
+        events = trace.select("all")
+        mine = events["owner_comm"] == experiment.owner
+    elif experiment.comms:
+        events = trace.events
+        mine = events["comm"].isin(experiment.comms)
+    else:
         return trace.events
-    events = trace.select("all")
-    events = events[(events["owner_comm"] == owner).to_numpy(np.bool_)]
-    return events.reset_index(drop=True)
+    return events[mine.to_numpy(np.bool_)].reset_index(drop=True)
 
 
 def live(name: str, **options: Any) -> Trace:
     """Make an experiment on the running kernel; options as for `skbnb.trace`."""
-    with EXPERIMENTS[name].prepared() as traffic, notebook.trace(**options) as trace:
+    experiment = EXPERIMENTS[name]
+    with (
+        experiment.prepared() as traffic,
+        notebook.trace(via=experiment.via, **options) as trace,
+    ):
         traffic()
     return trace
 
@@ -206,6 +220,31 @@ def curl(*urls: str, status: int = 0) -> None:
         raise LessonError(f"curl failed, with status {done.returncode}", "Try again.")
 
 
+@contextlib.contextmanager
+def _fetching_apart() -> Iterator[Traffic]:
+    """Two curls, one after the other."""
+    with programs.serve() as server:
+
+        def traffic() -> None:
+            for _ in range(2):
+                curl(server.url)
+                server.settle()
+
+        yield traffic
+
+
+@contextlib.contextmanager
+def _browsing(threads: int) -> Iterator[Traffic]:
+    """One process, several threads, each of which fetches a page."""
+    with programs.serve() as server:
+
+        def traffic() -> None:
+            programs.run("browser", server.port, threads)
+            server.settle()
+
+        yield traffic
+
+
 def _running(name: str, *arguments: object) -> AbstractContextManager[Traffic]:
     return contextlib.nullcontext(lambda: print(programs.run(name, *arguments), end=""))
 
@@ -227,6 +266,24 @@ EXPERIMENTS = {
     ),
     "refused": Experiment(
         "curl asks for a page at a port where nobody listens", _refused
+    ),
+    "fetch-apart": Experiment(
+        "curl fetches a page of 10,000 bytes, and another curl does so again",
+        _fetching_apart,
+        via="perf",
+        comms=("curl", "web-server"),
+    ),
+    "browse": Experiment(
+        "a program fetches a page in each of 5 threads",
+        partial(_browsing, 5),
+        via="perf",
+        comms=("browser",),
+    ),
+    "race": Experiment(
+        "two processes send 1,000 datagrams each, at the same moments",
+        partial(_running, "racers", 1000),
+        via="count",
+        comms=("racer-0", "racer-1"),
     ),
     "udp": Experiment(
         "a program sends 10 datagrams to itself", partial(_running, "udp-pair", 10)

@@ -57,8 +57,12 @@ def _causes(part: Part, measured: Measured, more: int) -> Iterator[str]:
     failed = int((measured.events["kind"] == "failed").sum())
     if more < 0 and failed:
         yield f"{counted(failed, 'call')} of skb_clone() gave NULL: no memory."
-    reasons = measured.rows(**part.where)["reason"].dropna()
-    named = listed(sorted(set(map(str, reasons))))
+    rows = measured.rows(**part.where)
+    named = (
+        listed(sorted(set(map(str, rows["reason"].dropna()))))
+        if "reason" in rows
+        else ""
+    )
     yield (
         f"{counted(abs(more), 'clone')} {'fewer' if more < 0 else 'more'} than on the "
         f"kernels that this was tried on{f' (reason: {named})' if named else ''}."

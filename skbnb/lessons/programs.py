@@ -14,7 +14,7 @@ from typing import IO, Self, cast
 from ..errors import LessonError
 from . import stage
 
-__all__ = ["Program", "Server", "command", "run", "serve", "sniff"]
+__all__ = ["Program", "Server", "command", "race", "run", "serve", "sniff"]
 
 
 class Program:
@@ -105,6 +105,10 @@ class Server(Program):
         """The address of a page of 10,000 bytes."""
         return self.page(10_000)
 
+    def browse(self, threads: int) -> None:
+        """Have a program of one process fetch a page in each of several threads."""
+        run("browser", self.port, threads)
+
     def settle(self) -> None:
         """Wait until it has closed all its connections, and sent all that it sends."""
         self._stdin.write("settle\n")
@@ -134,6 +138,14 @@ def run(name: str, *arguments: object) -> str:
 def serve() -> Server:
     """Start a small web server on this machine, which only this machine can reach."""
     return Server()
+
+
+def race(rounds: int = 1000) -> None:
+    """Have two processes send a datagram each, at the same moments.
+
+    Each is on a processor of its own, if there are two. Each datagram makes one clone.
+    """
+    run("racers", rounds)
 
 
 def sniff() -> Program | _Nobody:

@@ -18,11 +18,18 @@ from .words import unknown
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    import pandas as pd
+
 __all__ = ["LESSONS", "Lesson", "begin", "current", "measured", "recorded"]
+
+ETH_P_ALL = 3
+LO = 1  # the number of loopback, in every network namespace
 
 LESSONS = (
     "1-what-an-skb-is",
+    "2-the-handbook",
     "3-what-the-numbers-mean",
+    "4-races-and-thread-ids",
     "5-probes",
     "6-your-own-traffic",
 )
@@ -42,12 +49,16 @@ class Lesson:
         Why it is not live.
     probe
         The probe that sees the clones of a live lesson.
+    sniffed
+        Who sniffs loopback anyway, in words: there, every packet sent is cloned once
+        more.
     """
 
     name: str
     recording: shelf.Recording | None
     why: str = ""
     probe: str = ""
+    sniffed: str = ""
 
     @property
     def live(self) -> bool:
@@ -56,7 +67,8 @@ class Lesson:
 
     def _sentences(self) -> tuple[str, str]:
         if not self.recording:
-            return "LIVE", f"Every trace below is {measured(self.probe)}."
+            more = f" {self.sniffed}: expect more clones." if self.sniffed else ""
+            return "LIVE", f"Every trace below is {measured(self.probe)}.{more}"
         others = [name for name in shelf.recordings() if name != self.recording.name]
         return (
             "RECORDED",
@@ -147,7 +159,27 @@ def _best(name: str) -> Lesson:
             pass
     except AgentError as error:
         return Lesson(name, shelf.recording(), error.args[0])
-    return Lesson(name, None, probe=trace.events.attrs["skbnb"]["probe"])
+    probe = trace.events.attrs["skbnb"]["probe"]
+    return Lesson(name, None, probe=probe, sniffed=_sniffed(trace.events))
+
+
+def _sniffed(events: pd.DataFrame) -> str:
+    """Who gets what is sent on this network's loopback; empty if nobody does."""
+    from .. import sniffers  # takes its time to import
+
+    known = sniffers.Sniffers.of(events)
+    here = os.stat("/proc/self/ns/net").st_ino
+    able = [
+        one
+        for one in known.known
+        if one["protocol"] == ETH_P_ALL
+        and (one["everywhere"] or (one["netns"] == here and one["ifindex"] in (0, LO)))
+    ]
+    if not able:
+        return ""
+    loopback = sniffers.Place(here, LO, "lo")
+    heard, before = sniffers.Sniffers(able), sniffers.Sniffers([])
+    return sniffers.say("tap-transmit", [loopback], heard, before, past=False)
 
 
 def _replay(name: str | None) -> None:

@@ -7,6 +7,7 @@ they are ready, and end with their standard input. Standard library only.
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import struct
@@ -25,6 +26,7 @@ GROUP = "239.1.2.3"
 
 _ETH_P_ALL = 3
 _SOL_PACKET, _PACKET_RX_RING = 263, 5
+_SO_TIMESTAMPING, _TX_SOFTWARE, _SOFTWARE = 37, 1 << 1, 1 << 4
 
 
 class _Pages(BaseHTTPRequestHandler):
@@ -62,10 +64,16 @@ def web_server() -> None:
     """Serve pages; says its port, and a line for each that it reads, once it idles."""
     server = _Server((LOOPBACK, 0), _Pages)
     _say(server.server_port)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    for _ in sys.stdin:
-        with server.busy:
-            _say("idle")
+
+    def answer() -> None:
+        for _ in sys.stdin:
+            with server.busy:
+                _say("idle")
+        os._exit(0)
+
+    # What serves is the main thread, whose id is the process's.
+    threading.Thread(target=answer, daemon=True).start()
+    server.serve_forever()
 
 
 def sniffer() -> None:
@@ -130,6 +138,62 @@ def _multicast_sender() -> socket.socket:
     return sender
 
 
+def racers(rounds: str) -> None:
+    """Send from two processors at the same moment, again and again: one clone each."""
+    board = memoryview(mmap.mmap(-1, 16)).cast("Q")  # the round that each is in
+    cpus = sorted(os.sched_getaffinity(0))
+    children = [
+        _racer(number, cpus[number % len(cpus)], board, int(rounds))
+        for number in (0, 1)
+    ]
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def _racer(number: int, cpu: int, board: memoryview, rounds: int) -> int:
+    child = os.fork()
+    if child:
+        return child
+    _be(f"racer-{number}")
+    os.sched_setaffinity(0, {cpu})
+    receiver, sender = _datagram_socket(), _datagram_socket()
+    receiver.bind((LOOPBACK, 0))
+    # The time of sending comes back with a clone, made by who sends.
+    sender.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _TX_SOFTWARE | _SOFTWARE)
+    send, address = sender.sendto, receiver.getsockname()
+    for this in range(1, rounds + 1):
+        board[number] = this
+        spins = 0
+        while board[1 - number] < this:
+            spins += 1
+            if spins % 1000 == 0:
+                os.sched_yield()
+        send(b"go", address)
+    os._exit(0)
+
+
+def browser(port: str, threads: str) -> None:
+    """Fetch a page in each of several threads, one after the other."""
+    for _ in range(int(threads)):
+        thread = threading.Thread(target=_browse, args=(int(port),))
+        thread.start()
+        thread.join()
+
+
+def _browse(port: int) -> None:
+    _be("browser")  # a new Python names its threads otherwise
+    with socket.create_connection((LOOPBACK, port)) as connection:
+        connection.sendall(b"GET /10000 HTTP/1.1\r\n\r\n")
+        page = connection.makefile("rb")
+        while page.readline().strip():
+            pass
+        page.read(10_000)
+
+
+def _be(name: str) -> None:
+    Path("/proc/thread-self/comm").write_text(name)
+
+
 def _datagram_socket() -> socket.socket:
     return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
@@ -144,12 +208,14 @@ PROGRAMS: dict[str, Callable[..., None]] = {
     "udp-pair": udp_pair,
     "multicast": multicast,
     "flood": flood,
+    "racers": racers,
+    "browser": browser,
 }
 """Its name, to the kernel too (``comm``), and what it does."""
 
 
 if __name__ == "__main__":
     _, name, *arguments = sys.argv
-    Path("/proc/self/comm").write_text(name)
+    _be(name)
     PROGRAMS[name](*arguments)
     os._exit(0)  # whatever its threads do

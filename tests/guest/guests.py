@@ -86,6 +86,10 @@ class Guest:
         For its log, its orders and what it tells; both sides write there.
     module
         What runs there.
+    cpus
+        How many processors it has.
+    seconds
+        How long it may take.
     """
 
     def __init__(
@@ -94,6 +98,8 @@ class Guest:
         asked: Mapping[str, Sequence[str]],
         folder: Path,
         module: str = "tests.guest.inside",
+        cpus: int = CPUS,
+        seconds: int = GUEST_SECONDS,
     ) -> None:
         self.name = setting.name
         self.log = folder / "log"
@@ -102,6 +108,8 @@ class Guest:
         self._folder = folder
         self._asked = asked
         self._module = module
+        self._cpus = cpus
+        self._seconds = seconds
         self._news: deque[str] = deque()
         self._process: subprocess.Popen[str] | None = None
         self._began = 0.0
@@ -164,9 +172,9 @@ class Guest:
         boot = ["mitigations=off", "loglevel=5", *self._setting.boot]
         return [
             # By a program, so that a guest does not outlive a pytest that is killed.
-            *("timeout", "--signal=KILL", str(GUEST_SECONDS)),
+            *("timeout", "--signal=KILL", str(self._seconds)),
             *("vng", f"--run={files.kernel.image}", "--disable-kvm", "--force-9p"),
-            *("--user=root", "--verbose", f"--cpus={CPUS}", f"--memory={MEMORY}"),
+            *("--user=root", "--verbose", f"--cpus={self._cpus}", f"--memory={MEMORY}"),
             *(f"--append={argument}" for argument in boot),
             *(f"--qemu-opts={' '.join(_QEMU)}", f"--rwdir={self._folder}"),
             # In a file, because vng puts what it executes on the kernel's command

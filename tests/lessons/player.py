@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import nbformat
@@ -11,9 +11,12 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 from traitlets.config import Config
 
+from skbnb.lessons.programs import Program
+
 FOLDER = Path(__file__).parents[2] / "notebooks" / "lessons"
 
 PLACE = "RECORDING = None"
+ATTEMPTS = 30
 
 
 def cells(lesson: str, recording: str | None = None) -> list[str]:
@@ -26,8 +29,19 @@ def cells(lesson: str, recording: str | None = None) -> list[str]:
     return code
 
 
-def play(lesson: str, recording: str | None = None) -> Iterator[tuple[str, object]]:
+def play(
+    lesson: str,
+    recording: str | None = None,
+    good: Callable[[str], bool] = lambda code: True,
+) -> Generator[tuple[str, object]]:
     """Run each cell; gives its code, and what its last expression was.
+
+    Parameters
+    ----------
+    lesson, recording
+        Which, and on which recording.
+    good
+        Whether a cell need not run once more.
 
     Raises
     ------
@@ -40,10 +54,15 @@ def play(lesson: str, recording: str | None = None) -> Iterator[tuple[str, objec
     shell = InteractiveShell.instance(config=config)
     try:
         for code in cells(lesson, recording):
-            with capture_output():
-                result = shell.run_cell(code)
-            result.raise_error()
+            for _ in range(ATTEMPTS):
+                with capture_output():
+                    result = shell.run_cell(code)
+                result.raise_error()
+                if good(code):
+                    break
             yield code, result.result
     finally:
-        shell.run_line_magic("unload_ext", "skbnb")
+        for kept in list(shell.user_ns.values()):
+            if isinstance(kept, Program):
+                kept.stop()
         InteractiveShell.clear_instance()

@@ -27,6 +27,7 @@ KERNELS = {
 }
 
 INSIDE = "tests.lessons.inside"
+SECONDS = 3600  # for a guest
 
 
 def main(names: list[str]) -> int:
@@ -56,7 +57,9 @@ def here(name: str, folder: Path) -> None:
 def in_guest(name: str, folder: Path) -> None:
     """Boot a kernel, and record there."""
     setting = Setting(f"{name}+lessons", name, {})
-    guest = Guest(setting, {probe: [] for probe in KERNELS[name]}, folder, INSIDE)
+    probes: dict[str, list[str]] = {probe: [] for probe in KERNELS[name]}
+    # Two processors, for two to race.
+    guest = Guest(setting, probes, folder, INSIDE, cpus=2, seconds=SECONDS)
     try:
         guest.run()
     finally:

@@ -46,6 +46,13 @@ def test_a_sniffer_of_this_machine_is_named(lesson: stage.Lesson) -> None:
     assert verdict.passed, verdict
 
 
+def test_a_lesson_says_who_sniffs_anyway(lesson: stage.Lesson) -> None:
+    assert not lesson.sniffed
+    with programs.Program("sniffer") as sniffer:
+        said = repr(lessons.begin(stage.LESSONS[0]))
+    assert f"sniffer {sniffer.pid} sniffs lo: expect more clones." in said
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     """A folder of a user who has nothing else."""
