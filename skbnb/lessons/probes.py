@@ -75,10 +75,10 @@ def cost() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per way. Columns ``probe``, ``ns_per_send`` (the best of three runs),
-        ``ns_per_clone`` (how much more that is than untraced, for each of the three
-        clones of a datagram), ``kept`` and ``lost`` (clones), and ``why`` a probe was
-        not measured.
+        One row per way. Columns ``probe``, ``ns_per_send`` (time that the sender ran on
+        a processor, for each datagram; the best of three runs), ``ns_per_clone`` (how
+        much more that is than untraced, for each of a datagram's three clones),
+        ``kept`` and ``lost`` (clones), and ``why`` a probe was not measured.
     """
     plain = min(_flood() for _ in range(_ROUNDS))
     rows: list[dict[str, Any]] = [{"probe": "no trace", "ns_per_send": plain}]
@@ -86,17 +86,26 @@ def cost() -> pd.DataFrame:
         try:
             rows.append({"probe": probe, **_traced(probe, plain)})
         except ProbeError as error:
-            rows.append({"probe": probe, "why": str(error.args[0])})
+            rows.append({"probe": probe, "why": _why(probe, error)})
     columns = ["probe", "ns_per_send", "ns_per_clone", "kept", "lost", "why"]
     table = pd.DataFrame(rows, columns=columns)
-    return table.astype({"kept": "UInt64", "lost": "UInt64"})
+    return table.astype(dict.fromkeys(columns[1:5], "Int64")).fillna({"why": ""})
 
 
-def _traced(probe: str, plain: float) -> dict[str, Any]:
+def _why(probe: str, error: ProbeError) -> str:
+    """What is said of this probe, without that no other works either."""
+    said = str(error.args[0])
+    return said.partition(f"({probe}: ")[2].removesuffix(")") or said
+
+
+def _traced(probe: str, plain: int) -> dict[str, Any]:
     """The round that took the least time."""
     rounds = [_round(probe) for _ in range(_ROUNDS)]
-    best = min(rounds, key=lambda made: float(made["ns_per_send"]))
-    return {**best, "ns_per_clone": (best["ns_per_send"] - plain) / (_RECEIVERS - 1)}
+    best = min(rounds, key=lambda made: int(made["ns_per_send"]))
+    return {
+        **best,
+        "ns_per_clone": round((best["ns_per_send"] - plain) / (_RECEIVERS - 1)),
+    }
 
 
 def _round(probe: str) -> dict[str, Any]:
@@ -107,6 +116,6 @@ def _round(probe: str) -> dict[str, Any]:
     return {"ns_per_send": took, "kept": int(made.sum()), "lost": lost}
 
 
-def _flood() -> float:
-    """Nanoseconds for each datagram."""
-    return float(programs.run("flood", _RECEIVERS, _DATAGRAMS)) / _DATAGRAMS
+def _flood() -> int:
+    """Nanoseconds of a processor's time for each datagram."""
+    return round(int(programs.run("flood", _RECEIVERS, _DATAGRAMS)) / _DATAGRAMS)

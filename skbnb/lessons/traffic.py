@@ -107,13 +107,13 @@ def multicast(receivers: str, datagrams: str) -> None:
 
 
 def flood(receivers: str, datagrams: str) -> None:
-    """Do so as fast as it goes, and let nobody read; says how many ns it took."""
+    """Do so as fast as it goes, and let nobody read; says the ns that it ran."""
     _joined, address = _group(int(receivers))
     send = _multicast_sender().sendto
-    began = time.perf_counter_ns()
+    began = time.process_time_ns()
     for _ in range(int(datagrams)):
         send(b"hello", address)
-    _say(time.perf_counter_ns() - began)
+    _say(time.process_time_ns() - began)
 
 
 def _group(receivers: int) -> tuple[list[socket.socket], tuple[str, int]]:
