@@ -17,6 +17,7 @@ import numpy as np
 from .. import notebook
 from ..errors import LessonError
 from . import programs, shelf, stage
+from .traffic import GROUP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,9 +46,8 @@ class Experiment(NamedTuple):
         What happens, as a clause.
     prepared
         Makes all that must be there before the trace, and gives what then sends.
-    owner
-        Whose sockets' clones are its own, whatever task they interrupted; else its own
-        are those that its own tasks made.
+    daddr
+        To where packets are its own, too, whatever task their clones interrupted.
     via
         What the kernel gives: one of `config.WAYS`.
     comms
@@ -56,7 +56,7 @@ class Experiment(NamedTuple):
 
     words: str
     prepared: Callable[[], AbstractContextManager[Traffic]]
-    owner: str = ""
+    daddr: str = ""
     via: str = "ring"
     comms: tuple[str, ...] = ()
 
@@ -155,9 +155,9 @@ def _traced(traffic: Traffic) -> Trace:
 def own(name: str, trace: Trace) -> pd.DataFrame:
     """The rows of a trace that an experiment made."""
     experiment = EXPERIMENTS[name]
-    if experiment.owner:
+    if experiment.daddr:
         events = trace.select("all")
-        mine = events["owner_comm"] == experiment.owner
+        mine = (events["scope"] == "cell") | (events["daddr"] == experiment.daddr)
     elif experiment.comms:
         events = trace.events
         mine = events["comm"].isin(experiment.comms)
@@ -291,6 +291,6 @@ EXPERIMENTS = {
     "multicast": Experiment(
         "a program sends 5 datagrams to a group that 4 of its sockets have joined",
         partial(_running, "multicast", 4, 5),
-        owner="multicast",
+        daddr=GROUP,
     ),
 }
