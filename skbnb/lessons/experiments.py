@@ -294,3 +294,4 @@ EXPERIMENTS = {
         daddr=GROUP,
     ),
 }
+"""What can be measured, by name."""

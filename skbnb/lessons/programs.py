@@ -18,7 +18,7 @@ __all__ = ["Program", "Server", "command", "race", "run", "serve", "sniff"]
 
 
 class Program:
-    """One of `traffic.PROGRAMS`, at work in a process of its own.
+    """One of the programs of ``traffic.py``, at work in a process of its own.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class Server(Program):
         self._stdout.readline()
 
 
-class _Nobody:
+class Nobody:
     """In a sniffer's place, where its clones are in a recording already."""
 
     def stop(self) -> None:
@@ -124,13 +124,13 @@ class _Nobody:
 
 
 def command(name: str, *arguments: object) -> list[str]:
-    """What runs one of `traffic.PROGRAMS`, whatever the current folder is."""
+    """What runs one of the programs of ``traffic.py``, from any folder."""
     file = Path(__file__).with_name("traffic.py")
     return [sys.executable, "-I", str(file), name, *map(str, arguments)]
 
 
 def run(name: str, *arguments: object) -> str:
-    """Run one of `traffic.PROGRAMS` to its end; what it said."""
+    """Run one of the programs of ``traffic.py`` to its end; what it said."""
     asked = command(name, *arguments)
     return subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout
 
@@ -148,7 +148,7 @@ def race(rounds: int = 1000) -> None:
     run("racers", rounds)
 
 
-def sniff() -> Program | _Nobody:
+def sniff() -> Program | Nobody:
     """Start a sniffer that listens on loopback as ``tcpdump -i lo`` does.
 
     In a lesson on recordings nobody sniffs, as nobody traces.
@@ -160,5 +160,5 @@ def sniff() -> Program | _Nobody:
     """
     lesson = stage.current()
     if lesson and not lesson.live:
-        return _Nobody()
+        return Nobody()
     return Program("sniffer", root=True)

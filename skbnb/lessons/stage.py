@@ -33,6 +33,7 @@ LESSONS = (
     "5-probes",
     "6-your-own-traffic",
 )
+"""The lessons, in the order in which they are read."""
 
 
 @dataclass(frozen=True, repr=False)
