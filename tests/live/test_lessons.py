@@ -84,7 +84,9 @@ def test_the_banner_says_why_there_are_recordings(home: Path) -> None:
     assert "not on this machine: sudo refused to start the agent" in said
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_a_lesson_without_root(path: Path, home: Path) -> None:
     """All that is kept in the notebook shows again, but for the banner: by nbval."""
     options = ("-p", "no:cacheprovider", "-o", "timeout=200")
