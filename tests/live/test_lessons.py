@@ -18,7 +18,10 @@ from skbnb.lessons import programs, stage
 from tests.lessons.answers import RIGHT
 
 CHECKOUT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((CHECKOUT / "notebooks" / "lessons").rglob("*.ipynb"))
+NOTEBOOKS = [
+    path.relative_to(CHECKOUT)
+    for path in sorted((CHECKOUT / "notebooks" / "lessons").rglob("*.ipynb"))
+]
 
 
 @pytest.fixture
@@ -84,9 +87,7 @@ def test_the_banner_says_why_there_are_recordings(home: Path) -> None:
     assert "not on this machine: sudo refused to start the agent" in said
 
 
-@pytest.mark.parametrize(
-    "path", NOTEBOOKS, ids=lambda path: f"{path.parent.name}-{path.stem}"
-)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=str)
 def test_a_lesson_without_root(path: Path, home: Path) -> None:
     """All that is kept in the notebook shows again, but for the banner: by nbval."""
     options = ("-p", "no:cacheprovider", "-o", "timeout=200")
