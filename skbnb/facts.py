@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["FIRST_PROGRAMS", "WHY_LOST", "Facts"]
+__all__ = ["FIRST_PROGRAMS", "Facts"]
 
 
 FIRST_PROGRAMS = ("trace", "perf")
@@ -98,16 +98,22 @@ class Facts:
             return "WARNING: lost unknown"
         if not self.lost:
             return "0 lost"
-        return f"WARNING: {self.lost:,} lost: {WHY_LOST[self.via]}"
+        return f"WARNING: {self.lost:,} lost: {self.why_lost}"
+
+    @property
+    def why_lost(self) -> str:
+        """What a call is lost by, if any is."""
+        is_perf = self.via == "ring" and self.buffer == "perf"
+        return _WHY_LOST["perf" if is_perf else self.via]
 
 
-WHY_LOST = {
+# What the kernel gives for each call (`via`) -> why there can be a call without.
+_WHY_LOST = {
     "ring": "ring full",
     "perf": "buffer full",
     "trace": "its line was overwritten, or read by another",
     "count": "no room for its process",
 }
-"""What the kernel gives for each call (``via``) -> why there can be a call without."""
 
 
 def _kinds(df: pd.DataFrame) -> Mapping[Any, int]:

@@ -107,7 +107,7 @@ class Tracing:
 
 def warn(trace: Trace) -> None:
     """Say what is missing from a trace that nobody displays."""
-    from .facts import WHY_LOST
+    from .facts import Facts
 
     about = trace.events.attrs["skbnb"]
     if about["truncated"]:
@@ -119,7 +119,7 @@ def warn(trace: Trace) -> None:
     if about["lost"]:
         warnings.warn(
             f"{about['lost']:,} of {about['calls']:,} clones lost: "
-            f"{WHY_LOST[about['via']]}",
+            f"{Facts.of(trace.events).why_lost}",
             LossWarning,
             stacklevel=3,
         )

@@ -195,15 +195,17 @@ def test_none_is_lost_while_the_notebook_spins(buffer: str) -> None:
     assert len(of(trace.events, pid=pids[0])) == CLONES
 
 
-@pytest.mark.parametrize("buffer", ["ring", "perf"])
-def test_a_full_buffer_is_counted_to_the_last_clone(buffer: str) -> None:
+@pytest.mark.parametrize(
+    ("buffer", "full"), [("ring", "ring full"), ("perf", "buffer full")]
+)
+def test_a_full_buffer_is_counted_to_the_last_clone(buffer: str, full: str) -> None:
     # The agent is stopped, so that a buffer of 1 MiB overflows.
     from skbnb.transport import AgentTransport
 
     agent = AgentTransport()
     try:
         with (
-            pytest.warns(skbnb.errors.LossWarning, match="the ring was full"),
+            pytest.warns(skbnb.errors.LossWarning, match=f"lost: {full}"),
             skbnb.trace(
                 scope="all", buffer=buffer, ring_mib=1, transport=agent
             ) as trace,
