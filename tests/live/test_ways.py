@@ -181,9 +181,12 @@ def test_lines_in_another_form(tracefs: Path) -> None:
 @pytest.mark.parametrize("name", ["a\nb-1 [0] c", "<b>x</b>: 1.2: "])
 def test_a_hostile_name(via: str, name: str) -> None:
     with skbnb.trace(via=via) as trace:
-        apart("timestamping_as", name, 5)
+        pid = apart("timestamping_as", name, 5)
     shown = name[:15].replace("\n", "\\n")
-    assert (trace.events["comm"] == shown).sum() == 5
+    names = trace.events.loc[trace.events["pid"] == pid, "comm"]
+    assert len(names) == 5
+    # The kernel does not always remember a name until its line is read.
+    assert set(names) <= ({shown, "<...>"} if via == "trace" else {shown})
 
 
 def test_sums_of_each_process(server: Server) -> None:

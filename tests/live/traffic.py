@@ -162,6 +162,8 @@ def timestamping(count: int) -> None:
         )
         for _ in range(count):
             sender.sendto(b"x", receiver.getsockname())
+            receiver.recv(10)
+            sender.recvmsg(10, 1000, socket.MSG_ERRQUEUE)
 
 
 def timestamping_as(name: str, count: int) -> None:
