@@ -10,6 +10,7 @@ this file knows the lines' form, that of ``trace_print_context()`` in
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -140,6 +141,11 @@ class TracePipe:
             before = time.monotonic_ns()
             os.write(fd, b"%s %s\n" % (self._mark, word.encode()))
             return before, time.monotonic_ns()
+        except OSError as error:
+            raise PipeError(
+                f"the trace buffer takes no text: {error.strerror}",
+                "echo markers > /sys/kernel/tracing/trace_options",
+            ) from None
         finally:
             os.close(fd)
 
@@ -202,7 +208,9 @@ class TracePipe:
 
     def end(self, sink: Sink) -> None:
         """Hand over what was printed before now, and give the pipe back."""
-        self._write_marker("end")
+        # Somebody may have turned tracing off meanwhile: what is missing is lost.
+        with contextlib.suppress(PipeError):
+            self._write_marker("end")
         self._hand_over(self._awaited(b"end"), sink)
         self.close()
 

@@ -167,6 +167,31 @@ def test_nothing_would_come(tracefs: Path, name: str, value: str, text: str) -> 
         setting.write_text(before)
 
 
+def test_tracing_that_is_turned_off_meanwhile(tracefs: Path) -> None:
+    setting = tracefs / "tracing_on"
+    try:
+        with pytest.warns(LossWarning), skbnb.trace(via="trace") as trace:
+            first = apart("timestamping", 3)
+            setting.write_text("0")
+            apart("timestamping", 4)
+    finally:
+        setting.write_text("1")
+    told = about(trace)
+    assert (trace.events["pid"] == first).sum() == 3
+    assert told["lost"] == told["calls"] - len(trace.events) >= 4
+
+
+def test_a_buffer_that_takes_no_text(tracefs: Path) -> None:
+    options = tracefs / "trace_options"
+    options.write_text("nomarkers")
+    try:
+        with pytest.raises(PipeError, match="takes no text"):
+            with skbnb.trace(via="trace"):
+                raise AssertionError("the cell ran")
+    finally:
+        options.write_text("markers")
+
+
 def test_lines_in_another_form(tracefs: Path) -> None:
     options = tracefs / "trace_options"
     options.write_text("nocontext-info")
