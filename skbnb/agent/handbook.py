@@ -10,7 +10,7 @@ from ..config import Config
 from ..wire import HANDBOOK
 from .perf import PerfBuffers
 from .probes import Probe
-from .program import Program, Sink
+from .program import Buffered, Program, Sink
 from .tracepipe import TracePipe
 
 __all__ = ["Printer", "Sender"]
@@ -86,7 +86,7 @@ class Printer(_FirstProgram):
         super().close()
 
 
-class Sender(_FirstProgram):
+class Sender(_FirstProgram, Buffered):
     """By ``perf_submit()``, read from the perf buffers."""
 
     buffer_name = "perf"
@@ -101,8 +101,7 @@ class Sender(_FirstProgram):
     ) -> None:
         super().__init__(probe, config, read_source)
         records = self._bpf[b"records"].map_fd
-        self._buffers = PerfBuffers(records, config.ring_mib << 20, HANDBOOK.size)
-        self.stride, self.offset = self._buffers.stride, self._buffers.offset
+        self._read_from(PerfBuffers(records, config.ring_mib << 20, HANDBOOK.size))
 
     @classmethod
     def key(cls, probe: Probe, config: Config) -> tuple[object, ...]:
@@ -111,18 +110,4 @@ class Sender(_FirstProgram):
 
     def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
         super()._prepare(config, before)
-        self._buffers.skip()
-
-    @property
-    def fds(self) -> Sequence[int]:
-        """Those of the buffers."""
-        return self._buffers.fds
-
-    def drain(self, sink: Sink, most: int) -> int:
-        """Hand what is there to `sink`."""
-        return self._buffers.drain(sink, most)
-
-    def close(self) -> None:
-        """Give the buffers back, too."""
-        self._buffers.close()
-        super().close()
+        self._reader.skip()

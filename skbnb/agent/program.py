@@ -12,6 +12,7 @@ from ..config import Config
 from ..errors import ProbeError
 from . import layout, scope, syscalls
 from .attach import Attachment, attach, load
+from .buffers import Reader
 from .compiler import compiled, expand
 from .probes import FOLLOW_TASKS, Probe
 from .symbols import Symbols, kernel_symbols
@@ -231,6 +232,30 @@ class Program:
         """Unload everything."""
         self.detach()
         self._bpf.cleanup()
+
+
+class Buffered(Program):
+    """A way whose programs write into a buffer, which `_reader` reads."""
+
+    _reader: Reader
+
+    def _read_from(self, reader: Reader) -> None:
+        self._reader = reader
+        self.stride, self.offset = reader.stride, reader.offset
+
+    @property
+    def fds(self) -> Sequence[int]:
+        """Those of the buffer."""
+        return self._reader.fds
+
+    def drain(self, sink: Sink, most: int) -> int:
+        """Hand what is committed to `sink`."""
+        return self._reader.drain(sink, most)
+
+    def close(self) -> None:
+        """Give the buffer's memory back, too."""
+        self._reader.close()
+        super().close()
 
 
 def defines(constants: Mapping[str, int]) -> list[str]:

@@ -10,9 +10,8 @@ from ..config import Config
 from ..wire import BYTES_SIZE, RECORD_SIZE
 from . import buffers, memory, owners, syscalls
 from .attach import Attachment
-from .buffers import Reader
 from .probes import FOLLOW_TASKS, Probe
-from .program import Program, Sink, defines
+from .program import Buffered, defines
 from .symbols import function_names
 
 # enum option of bpf/skb_count.h
@@ -23,7 +22,7 @@ _IN_PAGES = "what TCP and sendfile() keep in pages, which are not to be found he
 _NO_LIMIT = (1 << 64) - 1
 
 
-class Recorder(Program):
+class Recorder(Buffered):
     """One record for each call, and further ones as its clone is seen again."""
 
     counts_anew = False
@@ -54,10 +53,8 @@ class Recorder(Program):
     ) -> None:
         super().__init__(probe, config, read_source)
         records = self._bpf[b"records"].map_fd
-        self._reader: Reader = self._buffer.reader(
-            records, self._size, _record_size(config)
-        )
-        self.stride, self.offset = self._reader.stride, self._reader.offset
+        size = _record_size(config)
+        self._read_from(self._buffer.reader(records, self._size, size))
         self._settings = self._bpf[b"settings"]
         self._stacks: Any = self._bpf[b"stacks"] if config.stacks else None
         # The first lookup reads the whole symbol table: not when a trace ends.
@@ -82,15 +79,6 @@ class Recorder(Program):
         self._settings[0] = self._settings.Leaf(limit, self._wakeup_mask(), options)
         self._forget()
         self._follow_tasks(config)
-
-    @property
-    def fds(self) -> Sequence[int]:
-        """Those of the buffer."""
-        return self._reader.fds
-
-    def drain(self, sink: Sink, most: int) -> int:
-        """Hand what is committed to `sink`."""
-        return self._reader.drain(sink, most)
 
     def _forget(self) -> None:
         # What an earlier trace left.
@@ -152,11 +140,6 @@ class Recorder(Program):
             {address: name for address, (name, _) in found.items() if name},
             {address: module for address, (_, module) in found.items() if module},
         )
-
-    def close(self) -> None:
-        """Give the buffer's memory back, too."""
-        self._reader.close()
-        super().close()
 
 
 def _record_size(config: Config) -> int:
