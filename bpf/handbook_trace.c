@@ -10,7 +10,7 @@
  * is written, mistakes included. The count is read and then written, so calls at the same time on
  * two CPUs get the same number, and one of them is lost from it. The number that the kernel writes
  * is the thread's, not its process's; the name is the one that it remembers of that number when the
- * line is read, or "<...>".
+ * line is read, or else the thread's name then, or "<...>".
  *
  * Cost: text is made in the kernel and read from one pipe that the whole machine shares.
  */

@@ -18,6 +18,11 @@ OTHER, NOTEBOOK, CELL = 1, 2, 3  # enum skb_scope
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO of include/linux/proc_ns.h
 
 
+def knows_kernels_ids() -> bool:
+    """Whether process ids here are those that the kernel's side tells."""
+    return os.stat("/proc/self/ns/pid").st_ino == _INITIAL_PID_NAMESPACE
+
+
 def seeds(cell_tid: int, notebook_pid: int) -> dict[int, int]:
     """Thread id -> scope of every thread that is not ``other``.
 
@@ -26,7 +31,7 @@ def seeds(cell_tid: int, notebook_pid: int) -> dict[int, int]:
     (the server), are the notebook's. The agent itself and the sudo before it are
     nobody's.
     """
-    if os.stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE:
+    if not knows_kernels_ids():
         raise RequestError(
             "process ids here are a container's own, and the kernel knows others",
             "Share the host's process ids: docker run --pid=host.",

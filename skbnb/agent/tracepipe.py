@@ -19,7 +19,7 @@ from typing import Iterator
 
 from ..errors import PipeError
 from ..wire import HANDBOOK
-from . import syscalls
+from . import scope, syscalls
 from .program import Sink
 
 __all__ = ["TracePipe"]
@@ -35,6 +35,9 @@ _LINE = (
     rb"(?s)(.{16})-(\d+) +(?:\([\d -]+\) +)?\[\d+\] \S+ +"
     rb"(\d+)\.(\d{6}): \S+: %s (\S+)"
 )
+
+# In the place of a name that the kernel does not remember.
+_UNKNOWN = b"<...>"
 
 
 class TracePipe:
@@ -170,7 +173,10 @@ class TracePipe:
             end = found.end()
             comm, tid, seconds, micros, word = found.groups()
             ts = int(seconds) * 1_000_000_000 + int(micros) * 1000
-            yield comm.lstrip(b" "), ts, int(tid), word
+            comm = comm.lstrip(b" ")
+            if comm == _UNKNOWN:
+                comm = _running_name(tid) or comm
+            yield comm, ts, int(tid), word
         self._count_foreign(whole[end:])
 
     def _read_text(self) -> bytes:
@@ -227,6 +233,19 @@ def _tracefs() -> int:
         return syscalls.open_file_system("tracefs")
     except OSError as error:
         raise PipeError(f"the kernel gives no tracefs: {error.strerror}") from None
+
+
+def _running_name(tid: bytes) -> bytes:
+    # The kernel keeps a thread's name when it next lets another one run there
+    # (probe_sched_switch() in kernel/trace/trace_sched_switch.c); one whose line is
+    # read sooner is still there to ask.
+    if not scope.knows_kernels_ids():
+        return b""
+    try:
+        with open(b"/proc/%s/comm" % tid, "rb") as file:
+            return file.read()[:-1]
+    except OSError:
+        return b""
 
 
 def _readers(pipe: tuple[int, int]) -> Iterator[int]:

@@ -57,10 +57,12 @@ def apart(function: str, *arguments: object) -> int:
     return process.pid
 
 
-def curl(url: str) -> None:
-    """Fetch a page, and leave the server time to close its side."""
-    run("curl", "-s", url, "-o", "/dev/null")
+def curl(url: str) -> int:
+    """Fetch a page, and leave the server time to close its side; give curl's pid."""
+    process = subprocess.Popen(["curl", "-s", url, "-o", "/dev/null"])
+    assert process.wait() == 0
     time.sleep(0.2)
+    return process.pid
 
 
 def start_tcpdump(

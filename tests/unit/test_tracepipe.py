@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,12 @@ def test_much_at_once(ends: tuple[TracePipe, int]) -> None:
         lines = (FORMS[0] % (b"curl", 1, start + i) for i in range(100))
         os.write(end, b"".join(lines))
         assert [one[1] for one in calls(pipe)] == list(range(start, start + 100))
+
+
+def test_a_name_that_the_kernel_has_not_kept(ends: tuple[TracePipe, int]) -> None:
+    pipe, end = ends
+    gone = 2**22  # PID_MAX_LIMIT of include/linux/threads.h: no thread has it
+    os.write(end, FORMS[0] % (b"<...>", os.getpid(), 1))
+    os.write(end, FORMS[0] % (b"<...>", gone, 2))
+    own = Path("/proc/self/comm").read_bytes().rstrip()
+    assert [one[3] for one in calls(pipe)] == [own, b"<...>"]
