@@ -14,6 +14,7 @@
  * Cost: a copy into this CPU's buffer for each call.
  */
 #include "skb_count.h"
+#include "skb_viewer.h"
 
 BPF_HASH(counter, u32, u64);
 BPF_PERF_OUTPUT(records);
@@ -30,7 +31,7 @@ static __always_inline void on_clone(void *ctx)
 	data.pid = bpf_get_current_pid_tgid();
 	data.ts = bpf_ktime_get_ns();
 	data.count = count;
-	bpf_get_current_comm(&data.comm, sizeof(data.comm));
+	name_task(data.comm, &data.pid);
 	if (records.perf_submit(ctx, &data, sizeof(data)))
 		count_one(LOST);
 }

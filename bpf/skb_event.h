@@ -8,7 +8,7 @@
 #ifndef SKB_EVENT_H
 #define SKB_EVENT_H
 
-#define SKB_EVENT_ABI 6
+#define SKB_EVENT_ABI 7
 
 /* What the record is about. */
 enum skb_kind {

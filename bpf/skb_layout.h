@@ -52,6 +52,7 @@
 #define SK_STATE offsetof(struct sock_common, skc_state)
 #define SK_COOKIE offsetof(struct sock_common, skc_cookie)
 #define SK_SOCKET offsetof(struct sock, sk_socket)
+#define SK_UID offsetof(struct sock, sk_uid)
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 6, 0)
 #define SK_PROTOCOL offsetof(struct sock, sk_protocol)
 #endif

@@ -95,6 +95,8 @@ static __always_inline void fill_packet(struct skb_event *e, struct skb_copy *sk
 	u64 header = SKB(skb, u64, SKB_HEAD) + SKB(skb, u16, SKB_NETWORK_HEADER);
 	s64 room = SKB(skb, u64, SKB_DATA) + linear - header;
 
+	if (!sees_packet(e, SKB(skb, u64, SKB_SK)))
+		return;
 	e->len = len;
 	e->ethertype = swap16(SKB(skb, u16, SKB_PROTOCOL));
 	e->present |= HAS_LEN | HAS_ETHERTYPE;

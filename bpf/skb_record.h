@@ -6,7 +6,7 @@
 #define SKB_RECORD_H
 
 #include "skb_scope.h"
-#include "skb_context.h"
+#include "skb_redact.h"
 
 /* Counts the records of a kind that find no room. */
 static __always_inline int lost_of(u8 kind)
@@ -81,6 +81,7 @@ static __always_inline struct skb_event *reserve_room(struct skb_event *stack, u
 
 static __always_inline void submit(void *ctx, struct skb_event *e)
 {
+	redact(e);
 	if (records.perf_submit(ctx, e, sizeof(*e)))
 		count_one(lost_of(e->kind));
 }
@@ -113,6 +114,8 @@ static __always_inline bool wakes(struct skb_event *e)
 
 static __always_inline void submit(void *ctx, struct skb_event *e)
 {
+	if (!redact(e))
+		clear_bytes(e);
 	records.ringbuf_submit(e, wakes(e) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 

@@ -34,6 +34,9 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 	life = living.lookup(&address);
 	if (!life || !life->is_unfilled)
 		return;
+	/* It may be seen again where it is the viewer's. */
+	if (!would_see_packet(ctx, sk ? sk : SKB(skb, u64, SKB_SK)))
+		return;
 	number = life->number;
 	life->is_unfilled = 0;
 	life->head = SKB(skb, u64, SKB_HEAD);

@@ -15,10 +15,6 @@
 
 BPF_TABLE("lru_hash", struct skb_socket_key, struct skb_socket, sockets, 16384);
 
-/* enum in include/net/tcp_states.h: these are no struct sock, but smaller. */
-#define TCP_TIME_WAIT 6
-#define TCP_NEW_SYN_RECV 12
-
 static __always_inline void read_facts(struct skb_socket *facts, u64 sk)
 {
 	u64 socket = read_word(sk + SK_SOCKET);
@@ -54,7 +50,7 @@ static __always_inline void set_socket(struct skb_event *e, u64 sk, bool is_used
 		return;
 	e->sk = sk;
 	e->present |= HAS_SK;
-	if (!key_of(&key, sk))
+	if (!sees_socket(e, sk) || !key_of(&key, sk))
 		return;
 	e->sock_hash = key.sock_hash;
 	facts = sockets.lookup(&key);
@@ -63,7 +59,8 @@ static __always_inline void set_socket(struct skb_event *e, u64 sk, bool is_used
 		sockets.update(&key, &fresh);
 		facts = sockets.lookup(&key);
 	}
-	if (!facts || !is_used || e->context != CONTEXT_SYSCALL || facts->pid == e->pid)
+	if (!facts || !is_used || e->context != CONTEXT_SYSCALL || facts->pid == e->pid ||
+	    !is_viewers_task())
 		return;
 	facts->pid = e->pid;
 	__builtin_memcpy(facts->comm, e->comm, sizeof(facts->comm));
@@ -129,7 +126,8 @@ int on_use(struct bpf_raw_tracepoint_args *ctx)
 	if (!key_of(&key, ctx->args[0]))
 		return 0;
 	facts = sockets.lookup(&key);
-	if (!facts || facts->pid == pid || current_context(ctx) != CONTEXT_SYSCALL)
+	if (!facts || facts->pid == pid || current_context(ctx) != CONTEXT_SYSCALL ||
+	    !is_viewers_task())
 		return 0;
 	facts->pid = pid;
 	bpf_get_current_comm(&facts->comm, sizeof(facts->comm));

@@ -13,6 +13,7 @@
  * Cost: two atomic adds per call.
  */
 #include "skb_scope.h"
+#include "skb_viewer.h"
 
 /* A sum for each CPU, so that none waits for another. */
 BPF_TABLE("percpu_hash", struct tally_key, u64, tallies, 16384);
@@ -22,7 +23,7 @@ static __always_inline void on_clone(void *ctx)
 	u64 id = bpf_get_current_pid_tgid(), zero = 0, *calls;
 	struct tally_key key = { .pid = id >> 32, .scope = scope_of(id) };
 
-	bpf_get_current_comm(&key.comm, sizeof(key.comm));
+	name_task(key.comm, &key.pid);
 	calls = tallies.lookup_or_try_init(&key, &zero);
 	/* An interrupt's calls may come in between. */
 	if (calls)

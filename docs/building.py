@@ -18,6 +18,7 @@ from sphinx.util.nodes import make_refnode
 
 import skbnb
 from skbnb import config, installed, transport
+from skbnb.agent import privileges, settings
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -34,7 +35,12 @@ def fill(app: Sphinx, page: str, source: list[str]) -> None:
         source[0] = shown(source[0])
     else:
         source[0] = _TEMPLATES.from_string(source[0]).render(
-            PIECES, config=config, installed=installed, transport=transport
+            PIECES,
+            config=config,
+            installed=installed,
+            privileges=privileges,
+            settings=settings,
+            transport=transport,
         )
 
 

@@ -23,7 +23,7 @@ __all__ = ["about"]
 Fields = Mapping[str, Any]
 
 _OF_HELLO = (
-    *("probe", "buffer", "layout", "kernel", "snaplen", "skb_size"),
+    *("probe", "buffer", "layout", "kernel", "sees", "snaplen", "skb_size"),
     *("max_events", "max_seconds"),
 )
 _OF_STATS = ("calls", "lost", "limited", "tasks_lost", "missed", "skipped", "foreign")

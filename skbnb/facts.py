@@ -32,12 +32,16 @@ class Facts:
     clones, processes, failures, copied
         The frame's own rows: clones, processes, calls that gave NULL, and copies. A
         frame that was filtered has fewer than the trace.
+    hidden
+        Of the rows, those of others, whom whoever traced may not see; all of them
+        together are no process.
     """
 
     clones: int
     processes: int
     failures: int
     copied: int
+    hidden: int = 0
 
     via: str = "ring"
     probe: str | None = None
@@ -46,6 +50,7 @@ class Facts:
     buffer_why: str = ""
     kernel: str | None = None
     source: str | None = None
+    sees: str | None = None
     scope: str | None = None
     emitted: int | None = None
     captured: int | None = None
@@ -84,6 +89,9 @@ class Facts:
         known["failures"] = int(counts.get("failed", 0))
         known["copied"] = int(counts.get("copy", 0))
         known["processes"] = len(combinations([numbered(df, "pid")]).rows)
+        if known.get("sees") == "own":
+            known["hidden"] = _hidden(df)
+            known["processes"] -= bool(known["hidden"])
         return cls(**known)
 
     @property
@@ -114,6 +122,12 @@ _WHY_LOST = {
     "trace": "its line was overwritten, or read by another",
     "count": "no room for its process",
 }
+
+
+def _hidden(df: pd.DataFrame) -> int:
+    """How many calls have no process that may be told (bpf/skb_viewer.h)."""
+    others = df["pid"] == 0
+    return int(df["clones"][others].sum() if "clones" in df else others.sum())
 
 
 def _kinds(df: pd.DataFrame) -> Mapping[Any, int]:

@@ -221,16 +221,21 @@ COLUMNS: tuple[Column, ...] = (
         "count",
         Has.COUNT,
     ),
-    Column("comm", "category", "Name of the running thread (`comm`).", "comm"),
+    Column(
+        "comm",
+        "category",
+        "Name of the running thread (`comm`); `other` for all whom you may not see.",
+        "comm",
+    ),
     Column(
         "pid",
         "uint32",
         "Process id of the running task; with `--via trace` and `--via perf` its "
-        "thread id.",
+        "thread id. 0 for all whom you may not see.",
         "pid",
     ),
     Column("tid", "uint32", "Its thread id.", "tid"),
-    Column("uid", "uint32", "Its real user id.", "uid"),
+    Column("uid", "uint32", "Its real user id; 4294967295 if hidden.", "uid"),
     Column("cpu", "uint16", "CPU that it ran on.", "cpu"),
     Column(
         "scope",

@@ -73,7 +73,11 @@ def _calls(facts: Facts) -> str:
     copied = f" and {counted(facts.copied, 'copy')}" if facts.copied else ""
     time = "unknown time" if facts.duration is None else duration(facts.duration)
     processes = counted(facts.processes, facts.noun)
-    return f"{counted(facts.clones, 'clone')}{failed}{copied} in {time} by {processes}"
+    others = " and others" if facts.hidden else ""
+    return (
+        f"{counted(facts.clones, 'clone')}{failed}{copied} in {time} by {processes}"
+        f"{others}"
+    )
 
 
 _FIRST_PROGRAM = (
@@ -187,6 +191,11 @@ def _untracked(facts: Facts) -> str:
     return f"WARNING: {counted(number, 'packet')} not followed" if number else ""
 
 
+def _hidden(facts: Facts) -> str:
+    number = facts.hidden
+    return f"you see your own in full, and {number:,} only as other" if number else ""
+
+
 def _bytes(facts: Facts) -> str:
     missing = f", without {facts.bytes_missing}" if facts.bytes_missing else ""
     kept = f"{counted(facts.snaplen, 'byte')} of each packet" if facts.snaplen else ""
@@ -209,6 +218,7 @@ def _others(facts: Facts) -> str:
 _PHRASES: tuple[Callable[[Facts], str], ...] = (
     _calls,
     _filters,
+    _hidden,
     _probe,
     _way,
     _counted,

@@ -47,7 +47,7 @@ __all__ = [
 MAGIC = b"\x89SKBT\r\n\x01"
 HEADER = struct.Struct("<II")
 # SKB_EVENT_ABI and the sizes of the structs of bpf/skb_event.h.
-ABI = 6
+ABI = 7
 RECORD_SIZE = 184
 SOCKET_SIZE = 56
 BYTES_SIZE = 8  # of struct skb_bytes, without the bytes
@@ -90,6 +90,7 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "version": str,
         "stride": int,  # bytes from one record to the next
         "offset": int,  # of the record in them
+        "sees": str,  # whose events are told in full: "all" or "own"
         "kernel": str,
         "machine": str,
         "probe": str,

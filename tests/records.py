@@ -118,6 +118,7 @@ def hello(**changes: Any) -> dict[str, Any]:
         "version": "0.1.0",
         "stride": STRIDE,
         "offset": 8,
+        "sees": "all",
         "kernel": "6.0.0-fake",
         "machine": "x86_64",
         "probe": "tracepoint",

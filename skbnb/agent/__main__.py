@@ -23,14 +23,15 @@ from typing import Iterable
 from .. import __version__
 from ..config import MAX_LINE, Config, parse_request
 from ..errors import CODES, ProbeError, RequestError, SkbnbError, code_of
-from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header, pack_stack
-from . import layout, lockdown, messages, places
+from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header
+from . import layout, lockdown, messages, places, privileges
 from .funccount import FunctionCounter
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock, skb_size
 from .recorder import Recorder
 from .tally import Tally
 from .taps import Taps
+from .viewer import Viewer, whoever_asks
 from .ways import WAYS
 
 # The reader is woken when an eighth of the ring is full, and this often anyway.
@@ -75,16 +76,19 @@ class Agent:
         File descriptor to read JSON lines from.
     frames
         File descriptor to write frames to.
+    viewer
+        Whose they are.
     """
 
-    def __init__(self, requests: int, frames: int) -> None:
+    def __init__(self, requests: int, frames: int, viewer: Viewer) -> None:
+        self._viewer = viewer
         self._requests = requests
         self._frames = frames
         self._pending = b""
         self._programs: dict[tuple[object, ...], Program] = {}
         self._refused: dict[str, ProbeError] = {}
         self._trace: Running | None = None
-        self._taps = Taps()
+        self._taps = Taps(viewer)
         self._poll = select.epoll()
         self._poll.register(requests, select.EPOLLIN)
         self._watch_parent()
@@ -100,7 +104,6 @@ class Agent:
 
     def serve(self) -> None:
         """Work until the requests end."""
-        self._write(MAGIC)
         self._preload()
         self._taps.look()
         while True:
@@ -134,6 +137,8 @@ class Agent:
             request = parse_request(line)
             if request and (self._trace or self._counter.running):
                 raise RequestError(f"a {request.op} while a trace is running")
+            if request:
+                request = self._viewer.granted(request)
             if isinstance(request, Config):
                 self._start(request)
             elif request:
@@ -169,7 +174,7 @@ class Agent:
         if key not in self._programs:
             while len(self._programs) > 1:
                 self._programs.popitem()[1].close()
-            self._programs[key] = way(probe, config, read_source)
+            self._programs[key] = way(probe, config, read_source, self._viewer)
         return self._programs[key]
 
     def _start(self, config: Config) -> None:
@@ -204,6 +209,7 @@ class Agent:
             version=__version__,
             stride=program.stride,
             offset=program.offset,
+            sees="all" if self._viewer.sees_all else "own",
             kernel=os.uname().release,
             machine=os.uname().machine,
             probe=program.probe.name,
@@ -227,7 +233,7 @@ class Agent:
         printed = messages.take()
         if printed:
             self._send(Kind.LOG, text=printed)
-        namespaces = places.namespaces()
+        namespaces = places.namespaces(self._viewer.sees_all)
         began = time.monotonic_ns()
         base = 0 if program.counts_anew else before["calls"]
         self._send(Kind.READY, ts=began, base=base)
@@ -266,7 +272,7 @@ class Agent:
         sockets, cgroups = program.sockets()
         self._send_packed(Kind.SOCKETS, sockets)
         stacks = program.stacks()
-        self._send_packed(Kind.STACKS, map(pack_stack, stacks, stacks.values()))
+        self._send_packed(Kind.STACKS, program.told_stacks(stacks))
         functions, modules = program.functions(chain(*stacks.values()))
         reasons = layout.drop_reasons() if trace.config.follow else {}
         gone = program.gone_cgroups(cgroups)
@@ -275,10 +281,12 @@ class Agent:
             functions=functions,
             modules=modules,
             drop_reasons=reasons,
-            netns=places.at_any_time(trace.namespaces, places.namespaces()),
+            netns=places.at_any_time(
+                trace.namespaces, places.namespaces(self._viewer.sees_all)
+            ),
             cgroups=places.control_groups(cgroups, gone),
         )
-        self._send(Kind.TAPS, **self._taps.told())
+        self._send(Kind.TAPS, **self._taps.told(trace.config.notebook_pid))
 
     # ---------------------------------------------------------------- frames
 
@@ -325,10 +333,6 @@ class Agent:
         while view:
             view = view[os.write(self._frames, view) :]
 
-    def send_error(self, code: str, error: BaseException, hint: str) -> None:
-        """Say why the agent ends."""
-        self._send(Kind.ERROR, code=code, message=str(error.args[0]), hint=hint)
-
 
 def _no_probe(refused: dict[str, ProbeError]) -> ProbeError:
     if lockdown.level() == "confidentiality":
@@ -358,23 +362,30 @@ def read_source(name: str) -> str:
 def main() -> int:
     """Serve stdin until it ends; 0 if all went well."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    agent = Agent(0, messages.capture())
+    frames = messages.capture()
     try:
-        agent.serve()
+        os.write(frames, MAGIC)
+        viewer = whoever_asks(os.environ)
+        privileges.give_up()
+        Agent(0, frames, viewer).serve()
     except BrokenPipeError:
         return 0
     except SkbnbError as error:
-        agent.send_error(code_of(error), error, error.hint)
-        return 1
+        return _fail(frames, code_of(error), str(error.args[0]), error.hint)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(where.filename)}:{where.lineno}"
-        wrapped = Exception(
-            f"{type(error).__name__} at {place}: {error}; {messages.take_error()}"
-        )
-        agent.send_error("internal", wrapped, CODES["internal"].hint)
-        return 1
+        said = f"{type(error).__name__} at {place}: {error}; {messages.take_error()}"
+        return _fail(frames, "internal", said, CODES["internal"].hint)
     return 0
+
+
+def _fail(frames: int, code: str, message: str, hint: str) -> int:
+    """Say why the agent ends."""
+    frame = control(Kind.ERROR, code=code, message=message, hint=hint)
+    with open(frames, "wb") as file:
+        file.write(frame.pack())
+    return 1
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import struct
 import time
 from typing import Callable, Iterator, Sequence
@@ -150,7 +149,6 @@ class _Programs:
     """The C files, compiled."""
 
     def __init__(self, text: str) -> None:
-        _raise_limits()
         place, self.compat_why = _compat_place()
         flags = [
             f"-DSLOTS={_SLOTS}",
@@ -439,13 +437,3 @@ def _compat_place() -> tuple[int, str]:
         return 0, str(error.args[0])
     finally:
         btf.close()
-
-
-def _raise_limits() -> None:
-    """Let the agent have as many files as it may; each attachment is one or two."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    # Before Linux 5.11 programs and maps count as locked memory.
-    with contextlib.suppress(ValueError, OSError):
-        infinite = resource.RLIM_INFINITY
-        resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinite, infinite))

@@ -12,6 +12,7 @@ from .perf import PerfBuffers
 from .probes import Probe
 from .program import Buffered, Program, Sink
 from .tracepipe import TracePipe
+from .viewer import Viewer
 
 __all__ = ["Printer", "Sender"]
 
@@ -97,9 +98,13 @@ class Sender(_FirstProgram, Buffered):
         return "handbook_perf.c"
 
     def __init__(
-        self, probe: Probe, config: Config, read_source: Callable[[str], str]
+        self,
+        probe: Probe,
+        config: Config,
+        read_source: Callable[[str], str],
+        viewer: Viewer,
     ) -> None:
-        super().__init__(probe, config, read_source)
+        super().__init__(probe, config, read_source, viewer)
         records = self._bpf[b"records"].map_fd
         self._read_from(PerfBuffers(records, config.ring_mib << 20, HANDBOOK.size))
 

@@ -44,6 +44,7 @@ MEMBERS = {
     "SK_STATE": ("sock_common", "skc_state"),
     "SK_COOKIE": ("sock_common", "skc_cookie"),
     "SK_SOCKET": ("sock", "sk_socket"),
+    "SK_UID": ("sock", "sk_uid"),
     "DEV_IFINDEX": ("net_device", "ifindex"),
     "DEV_NAME": ("net_device", "name"),
     "DEV_NET": ("net_device", "nd_net"),

@@ -23,6 +23,9 @@ _VIEWS = (b"/proc/self", b"/proc/1")
 # Where a namespace is given a name: by `ip netns` and container engines, by Docker.
 _NETNS_FOLDERS = (b"/root/run/netns", b"/root/run/docker/netns")
 
+# Of these, what any user may list.
+_OPEN_FOLDERS = _NETNS_FOLDERS[:1]
+
 _ROOT_ID = 1  # of a hierarchy's root (kernfs_create_root() of fs/kernfs/dir.c)
 
 # Bytes that a table may take of a SYMBOLS frame.
@@ -32,14 +35,17 @@ _ROOM = MAX_CONTROL // 4
 # ------------------------------------------------------------------ namespaces
 
 
-def namespaces() -> dict[str, str]:
+def namespaces(sees_all: bool) -> dict[str, str]:
     """Inode number -> name of each network namespace that has one.
+
+    For who may not see all: only of those that are named where any user may look.
 
     A name is a file that a namespace is mounted on, or a link to one; the first counts.
     """
     kernels_own = os.stat("/proc/self/ns/pid").st_dev
     found: dict[str, str] = {}
-    for view, folder in itertools.product(_VIEWS, _NETNS_FOLDERS):
+    folders = _NETNS_FOLDERS if sees_all else _OPEN_FOLDERS
+    for view, folder in itertools.product(_VIEWS, folders):
         for entry in _entries(view + folder):
             with contextlib.suppress(OSError):
                 about = entry.stat()

@@ -16,6 +16,7 @@ from .buffers import Reader
 from .compiler import compiled, expand
 from .probes import FOLLOW_TASKS, Probe
 from .symbols import Symbols, kernel_symbols
+from .viewer import Viewer
 
 Sink = Callable[[memoryview], None]
 
@@ -65,6 +66,8 @@ class Program:
         What of it is fixed when a program is loaded: see `key`.
     read_source
         Gives the text of a file of ``bpf/``.
+    viewer
+        Who looks.
 
     Attributes
     ----------
@@ -86,12 +89,18 @@ class Program:
     stride = offset = 0
 
     def __init__(
-        self, probe: Probe, config: Config, read_source: Callable[[str], str]
+        self,
+        probe: Probe,
+        config: Config,
+        read_source: Callable[[str], str],
+        viewer: Viewer,
     ) -> None:
         self.probe = probe
+        self._viewer = viewer
         self.layout = layout.choose(config.layout)
         self._attached: list[int] = []
         constants = symbol_constants(probe, kernel_symbols())
+        constants.update(viewer.constants())
         flags = [*self._flags(config, read_source), *defines(constants)]
         flags.append(f"-DPROBE_{probe.name.upper()}")
         if syscalls.has_fetching_atomics():
@@ -197,7 +206,8 @@ class Program:
             self._attach(attachment)
         known: set[int] = set()
         while True:
-            seeds = scope.seeds(config.cell_tid, config.notebook_pid)
+            ids = config.cell_tid, config.notebook_pid
+            seeds = scope.seeds(*ids, self._viewer.sees)
             fresh = seeds.keys() - known
             if not fresh:
                 return

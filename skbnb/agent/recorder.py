@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Callable, Iterable, Mapping, Sequence
+from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..config import Config
-from ..wire import BYTES_SIZE, RECORD_SIZE
+from ..wire import BYTES_SIZE, RECORD_SIZE, pack_stack
 from . import buffers, memory, owners, syscalls
 from .attach import Attachment
 from .probes import FOLLOW_TASKS, Probe
 from .program import Buffered, defines
 from .symbols import function_names
+from .viewer import Viewer
 
 # enum option of bpf/skb_count.h
 _FOLLOW, _COPY = 1, 2
@@ -49,9 +50,13 @@ class Recorder(Buffered):
         return flags
 
     def __init__(
-        self, probe: Probe, config: Config, read_source: Callable[[str], str]
+        self,
+        probe: Probe,
+        config: Config,
+        read_source: Callable[[str], str],
+        viewer: Viewer,
     ) -> None:
-        super().__init__(probe, config, read_source)
+        super().__init__(probe, config, read_source, viewer)
         records = self._bpf[b"records"].map_fd
         size = _record_size(config)
         self._read_from(self._buffer.reader(records, self._size, size))
@@ -103,14 +108,16 @@ class Recorder(Buffered):
 
         And the ids of the control groups that they are in.
         """
-        found = [(bytes(key), value) for key, value in self._bpf[b"sockets"].items()]
+        found = list(self._bpf[b"sockets"].items())
         unused = {value.inode for _, value in found if value.inode and not value.pid}
-        held_by = owners.holders(unused, owners.processes()) if unused else {}
-        for _, value in found:
+        pids = filter(self._viewer.sees, owners.processes())
+        held_by = owners.holders(unused, pids) if unused else {}
+        for key, value in found:
             if value.inode in held_by:
                 value.pid, value.comm = held_by[value.inode]
+            key.sk = self._viewer.data(key.sk)
         cgroups = {value.cgroup for _, value in found if value.cgroup}
-        return [key + bytes(value) for key, value in found], cgroups
+        return [bytes(key) + bytes(value) for key, value in found], cgroups
 
     def gone_cgroups(self, ids: set[int]) -> dict[int, bytes]:
         """Id -> path of those of these control groups that were removed in a trace."""
@@ -124,18 +131,24 @@ class Recorder(Buffered):
         # What is not used of each is zero.
         return {key.value: [ip for ip in value.ip if ip] for key, value in found}
 
+    def told_stacks(self, stacks: Mapping[int, Sequence[int]]) -> Iterator[bytes]:
+        """Stacks, packed."""
+        for number, addresses in stacks.items():
+            yield pack_stack(number, [self._viewer.text(ip) for ip in addresses])
+
     def functions(
         self, addresses: Iterable[int]
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Where every caller and these addresses lie: address in hex -> function.
 
-        And the same -> module, where it is in one.
+        And the same -> module, where it is in one. The addresses are those told.
         """
         names = function_names()
         # BPF programs, which come and go, are on stacks only.
         names.refresh(always=self._stacks is not None)
         callers = (address.value for address in self._bpf[b"callers"])
-        found = {f"{a:#x}": names.name(a) for a in {*callers, *addresses}}
+        told = self._viewer.text
+        found = {f"{told(a):#x}": names.name(a) for a in {*callers, *addresses}}
         return (
             {address: name for address, (name, _) in found.items() if name},
             {address: module for address, (_, module) in found.items() if module},

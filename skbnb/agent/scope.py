@@ -9,7 +9,7 @@ exists already.
 from __future__ import annotations
 
 import os
-from typing import Iterator
+from typing import Callable, Iterator
 
 from ..errors import RequestError
 
@@ -23,13 +23,15 @@ def knows_kernels_ids() -> bool:
     return os.stat("/proc/self/ns/pid").st_ino == _INITIAL_PID_NAMESPACE
 
 
-def seeds(cell_tid: int, notebook_pid: int) -> dict[int, int]:
+def seeds(
+    cell_tid: int, notebook_pid: int, sees: Callable[[int], bool]
+) -> dict[int, int]:
     """Thread id -> scope of every thread that is not ``other``.
 
     The thread that runs the cell, and the processes that descend from it, are the
     cell's; the notebook kernel's other threads with their descendants, and its parent
-    (the server), are the notebook's. The agent itself and the sudo before it are
-    nobody's.
+    (the server), if whoever asks `sees` it, are the notebook's. The agent itself and
+    the sudo before it are nobody's.
     """
     if not knows_kernels_ids():
         raise RequestError(
@@ -40,7 +42,7 @@ def seeds(cell_tid: int, notebook_pid: int) -> dict[int, int]:
         raise RequestError(f"process {notebook_pid} has no thread {cell_tid}")
     scopes: dict[int, int] = {}
     parent = _parent_of(notebook_pid)
-    if parent > 1:
+    if parent > 1 and sees(parent):
         scopes.update(dict.fromkeys(_threads(parent), NOTEBOOK))
     ourselves = set(_ancestors(os.getpid(), notebook_pid))
     for tid in _threads(notebook_pid):

@@ -6,6 +6,7 @@ These are bpf(2), perf_event_open(2), open_by_handle_at(2) and fsopen(2).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -302,11 +303,29 @@ def open_perf_buffer(cpu: int, watermark: int) -> int:
     return fd
 
 
+# Kind -> a root that is open, from `hold_file_systems` on.
+_held: dict[str, int] = {}
+
+
+def hold_file_systems() -> None:
+    """Open tracefs and debugfs once and for all: later we may not any more."""
+    for kind in ("tracefs", "debugfs"):
+        with contextlib.suppress(OSError):
+            _held[kind] = _open_file_system(kind)
+
+
 def open_file_system(kind: str) -> int:
     """Open the root of a file system such as tracefs, without a place to mount it.
 
     It goes when the file descriptor is closed.
     """
+    if kind not in _held:
+        return _open_file_system(kind)
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    return os.open(".", flags, dir_fd=_held[kind])
+
+
+def _open_file_system(kind: str) -> int:
     # flags: FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC
     context = _call(_FSOPEN, kind.encode(), ctypes.c_uint(1))
     try:

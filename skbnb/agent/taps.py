@@ -10,6 +10,7 @@ from typing import Iterator, NamedTuple
 
 from . import owners
 from .symbols import kernel_symbols
+from .viewer import Viewer
 
 ALL = 0x0003  # ETH_P_ALL of include/uapi/linux/if_ether.h
 
@@ -58,9 +59,16 @@ class Taps:
 
     What was opened and closed in between is not among them, nor what is open in a
     namespace that no process is in.
+
+    Parameters
+    ----------
+    viewer
+        Whom they are told to: of others than themselves a user is only told that they
+        are there, and only in his own network namespace.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
         self._seen: dict[Tap, owners.Holder | None] = {}
         # Asking each process takes longest: once in a trace. One that changes its
         # namespace meanwhile is missed, unless another one is there.
@@ -92,24 +100,35 @@ class Taps:
         found = owners.holders(wanted, order) if wanted else {}
         self._holders = {inode: found.get(inode) for inode in inodes}
 
-    def told(self) -> dict[str, object]:
-        """What a TAPS frame says of those seen."""
+    def told(self, notebook_pid: int) -> dict[str, object]:
+        """What a TAPS frame says of those seen, for a notebook."""
         # Those of all protocols first: they are few, and cost most.
         taps = sorted(self._seen, key=lambda tap: (tap.protocol != ALL, tap))
+        if not self._viewer.sees_all:
+            here = _number_of(self._namespaces.get(notebook_pid, ""))
+            taps = [tap for tap in taps if tap.netns == here]
         return {
-            "sockets": [_told(tap, self._seen[tap]) for tap in taps[:MOST]],
+            "sockets": [self._told(tap) for tap in taps[:MOST]],
             "more": len(taps[MOST:]),
         }
 
+    def _told(self, tap: Tap) -> dict[str, object]:
+        holder = self._seen[tap]
+        if holder and not self._viewer.sees(holder.pid):
+            holder = None
+        return {
+            **tap._asdict(),
+            "dev": _text(tap.dev) if tap.dev else None,
+            "everywhere": tap.everywhere,
+            "pid": holder.pid if holder else None,
+            "comm": _text(holder.comm) if holder else None,
+        }
 
-def _told(tap: Tap, holder: owners.Holder | None) -> dict[str, object]:
-    return {
-        **tap._asdict(),
-        "dev": _text(tap.dev) if tap.dev else None,
-        "everywhere": tap.everywhere,
-        "pid": holder.pid if holder else None,
-        "comm": _text(holder.comm) if holder else None,
-    }
+
+def _number_of(namespace: str) -> int | None:
+    # As "net:[4026531840]".
+    found = re.fullmatch(r"net:\[(\d+)\]", namespace)
+    return int(found.group(1)) if found else None
 
 
 def _text(name: bytes) -> str:
@@ -149,7 +168,7 @@ def _of_namespace(namespace: str, table: bytes, folder: str) -> Iterator[Tap]:
     for row in running:
         ifindex = int(row[4])
         yield Tap(
-            netns=int(namespace[len("net:[") : -1]),
+            netns=_number_of(namespace) or 0,
             ifindex=ifindex,
             dev=names.get(ifindex, b""),
             protocol=int(row[3], 16),

@@ -30,6 +30,7 @@ from skbnb.agent import __main__ as agent  # noqa: E402
 from skbnb.agent.attach import Attachment  # noqa: E402
 from skbnb.agent.probes import Probe  # noqa: E402
 from skbnb.agent.recorder import Recorder  # noqa: E402
+from skbnb.agent.viewer import ROOT  # noqa: E402
 from skbnb.config import Config  # noqa: E402
 from tests.bench import load  # noqa: E402
 
@@ -151,7 +152,7 @@ def event_class() -> type[ctypes.Structure]:
 def serve_bcc(read_source: Callable[[str], str], row_of: Callable[[Any], Row]) -> int:
     """Collect rows through BCC's callback, trace by trace."""
     config = Config(cell_tid=os.getppid(), notebook_pid=os.getppid())
-    program = Recorder(FLOOD, config, read_source)
+    program = Recorder(FLOOD, config, read_source, ROOT)
     bpf = program._bpf
     rows: list[Row] = []
 

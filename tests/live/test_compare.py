@@ -15,6 +15,7 @@ import pytest
 
 import skbnb
 from skbnb.agent import taps
+from skbnb.agent.viewer import ROOT
 from tests.live.traffic import LOOPBACK, Server, curl, run, start_tcpdump
 from tests.stock.networks import Namespace, address, namespaces, wire
 
@@ -256,7 +257,7 @@ def test_who_holds_a_socket_is_looked_up_once(
 
     listdir = os.listdir
     monkeypatch.setattr(os, "listdir", spy)
-    seen = taps.Taps()
+    seen = taps.Taps(ROOT)
     with packet_socket(ALL, "lo"):
         seen.look()
         del asked[:]
@@ -267,6 +268,6 @@ def test_who_holds_a_socket_is_looked_up_once(
 
 
 def holders(seen: taps.Taps) -> list[int]:
-    told = seen.told()["sockets"]
+    told = seen.told(os.getpid())["sockets"]
     assert isinstance(told, list)
     return [one["pid"] for one in told if one["pid"]]

@@ -20,7 +20,9 @@ from typing import Any
 import pytest
 
 import skbnb
+from skbnb.agent.privileges import KEPT
 from skbnb.agent.probes import FOLLOW_TASKS, candidates
+from skbnb.config import WAYS
 from skbnb.errors import (
     BccError,
     LayoutError,
@@ -351,3 +353,48 @@ def test_what_clang_prints_does_not_get_into_the_frames(
     assert type(error) is ProbeError
     assert "does not load: " in str(error)
     assert "broken on purpose" in str(error)
+
+
+def status_of(process: int) -> dict[str, str]:
+    text = Path(f"/proc/{process}/status").read_text()
+    return dict(re.findall(r"^(\w+):\s+(\S+)", text, re.M))
+
+
+def test_the_agent_keeps_little_of_what_root_may_do(tmp_path: Path) -> None:
+    kept = sum(1 << number for number, _ in KEPT.values())
+    with skbnb.trace():
+        pass
+    agent = skbnb.notebook.agent()
+    assert isinstance(agent, AgentTransport)
+    found = status_of(agent.pid)
+    for name in ("CapPrm", "CapEff", "CapBnd"):
+        assert int(found[name], 16) == kept
+    assert int(found["CapInh"], 16) == int(found["CapAmb"], 16) == 0
+    assert found["NoNewPrivs"] == "1"
+    process = Path(f"/proc/{agent.pid}")
+    assert (process / "cwd").readlink() == Path("/")
+    variables = (process / "environ").read_bytes().split(b"\0")
+    assert {v.partition(b"=")[0] for v in variables if v} == {b"PATH", b"LANG"}
+
+
+def test_what_the_agent_kept_is_enough_for_every_way() -> None:
+    agent = AgentTransport()
+    for via, buffer in [("ring", "perf"), *((via, "auto") for via in WAYS)]:
+        with skbnb.trace(transport=agent, via=via, buffer=buffer) as trace:
+            apart("timestamping", 5)
+        about = trace.events.attrs["skbnb"]
+        assert about["calls"] >= 5
+        assert about["lost"] == 0
+    agent.close()
+
+
+@pytest.mark.parametrize("variable", ["TMPDIR", "PYTHONPATH", "BCC_KERNEL_SOURCE"])
+def test_the_agent_looks_at_no_variable(tmp_path: Path, variable: str) -> None:
+    (tmp_path / "bcc.py").write_text("raise SystemExit('a user wrote this')\n")
+    code = ["env", f"{variable}={tmp_path}", AGENT_PYTHON, "-I", str(agent_archive())]
+    agent = AgentTransport(code)
+    with skbnb.trace(transport=agent) as trace:
+        apart("timestamping", 5)
+    agent.close()
+    assert len(trace.events) == 5
+    assert [path.name for path in tmp_path.iterdir()] == ["bcc.py"]

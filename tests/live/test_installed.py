@@ -1,102 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An ordinary user traces, by an agent that root installed and a rule of sudo's.
-
-All of it happens with a /opt, an /etc and a /root of its own: a mount namespace.
-"""
+"""An ordinary user traces, by an agent that root installed and a rule of sudo's."""
 
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import nbformat
 import pytest
 
+from tests.live import machines
+from tests.live.machines import PYTHON, USERS, Machine
 from tests.live.traffic import Server
-
-CHECKOUT = Path(__file__).parents[2]
-VENV = Path(sys.prefix).relative_to(CHECKOUT)
-UID, GID, TRACERS = 4242, 4242, 4343
-
-# What root has in /root may be the Python that the virtual environment is made of.
-_APART = f"""
-set -e
-mount --make-rprivate /
-etc=$(mktemp -d)
-cp -a /etc/. "$etc"
-mount -t tmpfs -o mode=755 none /opt
-mkdir -p /opt/python /opt/checkout /opt/home
-mount --rbind {sys.base_prefix} /opt/python
-mount --rbind {CHECKOUT} /opt/checkout
-mount -t tmpfs -o mode=755 none /root
-mkdir -p {sys.base_prefix}
-mount --rbind /opt/python {sys.base_prefix} 2> /dev/null || true
-mount -t tmpfs -o mode=755 none /etc
-cp -a "$etc"/. /etc
-rm -r "$etc"
-chown {UID}:{GID} /opt/home
-echo 'plain:x:{UID}:{GID}::/opt/home:/bin/sh' >> /etc/passwd
-echo 'plain:*:19000:0:99999:7:::' >> /etc/shadow
-printf 'plain:x:{GID}:\\ntracers:x:{TRACERS}:plain\\n' >> /etc/group
-echo ready
-exec sleep infinity
-"""
-
-
-class Machine:
-    """A machine of its own, but for its network and its processes."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def run(
-        self, *command: str, user: bool = False, text: str | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run a command there, as root or as an ordinary user, with this to read."""
-        enter = ["nsenter", f"--mount=/proc/{self._process.pid}/ns/mnt", "--"]
-        if user:
-            ids = [f"--reuid={UID}", f"--regid={GID}", f"--groups={GID},{TRACERS}"]
-            enter += ["setpriv", *ids]
-            enter += ["env", "HOME=/opt/home", "USER=plain", "SHELL=/bin/sh"]
-        enter += ["sh", "-c", 'cd /opt/checkout && exec "$0" "$@"']
-        return subprocess.run(
-            [*enter, *command], capture_output=True, text=True, input=text
-        )
-
-    def skbnb(
-        self, *arguments: str, user: bool = False
-    ) -> subprocess.CompletedProcess[str]:
-        """Run skbnb's command line there."""
-        python = f"/opt/checkout/{VENV}/bin/python"
-        return self.run(python, "-m", "skbnb", *arguments, user=user)
 
 
 @pytest.fixture
 def machine() -> Iterator[Machine]:
     """One on which nothing is installed."""
-    assert shutil.which("sudo"), "this test needs sudo"
-    process = subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", _APART], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    assert process.stdout.readline() == "ready\n"
-    yield Machine(process)
-    process.kill()
-    process.communicate()
+    with machines.machine() as made:
+        yield made
 
 
 def test_a_users_curl_makes_three(machine: Machine, server: Server) -> None:
     fetch = ("run", "--", "curl", "-s", "-o", "/dev/null", server.url)
-    refused = machine.skbnb(*fetch, user=True)
+    refused = machine.skbnb(*fetch, user="plain")
     assert refused.returncode == 125
     assert "-m skbnb install-agent" in refused.stderr
     installed = machine.skbnb("install-agent", "--sudoers", "tracers")
     assert installed.returncode == 0, installed.stderr
-    done = machine.skbnb(*fetch, user=True)
+    done = machine.skbnb(*fetch, user="plain")
     assert done.returncode == 0
     assert re.search(r"^curl +\d+ +3 ", done.stderr, re.M)
 
@@ -123,7 +55,7 @@ def test_what_is_installed_is_roots_alone(ready: Machine) -> None:
         ("/usr/bin/python3", "-I", "/opt/skbnb/agent.pyz", "more"),
         ("/usr/bin/id",),
     ):
-        assert ready.run("sudo", "-n", *command, user=True).returncode == 1
+        assert ready.run("sudo", "-n", *command, user="plain").returncode == 1
 
 
 def test_a_notebook_of_a_users(ready: Machine, server: Server) -> None:
@@ -136,26 +68,26 @@ def test_a_notebook_of_a_users(ready: Machine, server: Server) -> None:
         cells=[nbformat.v4.new_code_cell(cell) for cell in cells]
     )
     done = ready.run(
-        f"/opt/checkout/{VENV}/bin/python",
+        PYTHON,
         *("-m", "nbconvert", "--to", "notebook", "--execute", "--stdin", "--stdout"),
-        user=True,
+        user="plain",
         text=nbformat.writes(notebook),
     )
     assert done.returncode == 0, done.stderr
     executed = nbformat.reads(done.stdout, as_version=4)
-    assert executed.cells[-1].outputs[-1].text == f"{UID} 3\n"
+    assert executed.cells[-1].outputs[-1].text == f"{USERS['plain']} 3\n"
 
 
 def test_one_of_another_version(ready: Machine) -> None:
     ready.run("sh", "-c", "echo >> /opt/skbnb/agent.pyz")
-    done = ready.skbnb("run", "--", "true", user=True)
+    done = ready.skbnb("run", "--", "true", user="plain")
     assert done.returncode == 125
     assert done.stderr == (
         "skbnb: the installed agent, /opt/skbnb/agent.pyz, is of another version of "
-        f"skbnb. Run: sudo /opt/checkout/{VENV}/bin/python -m skbnb install-agent.\n"
+        f"skbnb. Run: sudo {PYTHON} -m skbnb install-agent.\n"
     )
     ready.skbnb("install-agent")
-    assert ready.skbnb("run", "--", "true", user=True).returncode == 0
+    assert ready.skbnb("run", "--", "true", user="plain").returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -165,12 +97,12 @@ def test_one_of_another_version(ready: Machine) -> None:
         "chmod o+w /opt/skbnb",
         "chown plain /opt/skbnb/agent.pyz",
         "chown plain /opt/skbnb",
-        "mv /opt/skbnb/agent.pyz /opt/home/; ln -s /opt/home/agent.pyz /opt/skbnb/",
+        "cd /opt/skbnb; mv agent.pyz /opt/home/plain/; ln -s /opt/home/plain/agent.pyz",
     ],
 )
 def test_one_that_a_user_can_change(ready: Machine, change: str) -> None:
     assert ready.run("sh", "-c", change).returncode == 0
-    done = ready.skbnb("run", "--", "true", user=True)
+    done = ready.skbnb("run", "--", "true", user="plain")
     assert done.returncode == 125
     assert "can be changed by others than root" in done.stderr
     assert done.stderr.count("\n") == 1
@@ -197,9 +129,9 @@ def test_a_rule_that_is_not_ours(machine: Machine) -> None:
 
 def test_bad_input(machine: Machine) -> None:
     for command in ("install-agent", "uninstall-agent"):
-        done = machine.skbnb(command, user=True)
+        done = machine.skbnb(command, user="plain")
         assert done.returncode == 1
-        assert f"sudo /opt/checkout/{VENV}/bin/python -m skbnb {command}" in done.stderr
+        assert f"sudo {PYTHON} -m skbnb {command}" in done.stderr
     done = machine.skbnb("install-agent", "--sudoers", "no such group")
     assert done.returncode == 2
     assert "there is no group 'no such group'" in done.stderr

@@ -149,7 +149,7 @@ def flood(receivers: int, datagrams: int) -> None:
     del sockets
 
 
-def timestamping(count: int) -> None:
+def timestamping(count: int, text: str = "x") -> None:
     """Send datagrams that ask for a transmit timestamp: one clone each.
 
     Made by the sending task itself, on however busy a machine; where clones are made on
@@ -163,16 +163,16 @@ def timestamping(count: int) -> None:
             socket.SOL_SOCKET, so_timestamping, struct.pack("I", tx_software | software)
         )
         for _ in range(count):
-            sender.sendto(b"x", receiver.getsockname())
+            sender.sendto(text.encode(), receiver.getsockname())
             receiver.recv(10)
             sender.recvmsg(10, 1000, socket.MSG_ERRQUEUE)
 
 
-def timestamping_as(name: str, count: int) -> None:
+def timestamping_as(name: str, count: int, text: str = "x") -> None:
     """The same by a thread of this name."""
     pr_set_name = 15
     ctypes.CDLL(None).prctl(pr_set_name, name.encode(), 0, 0, 0)
-    timestamping(count)
+    timestamping(count, text)
 
 
 def timestamping_on(cpu: int, count: int) -> None:

@@ -30,7 +30,7 @@ def netns_folder(view: Path, below: str = "run/netns") -> Path:
 
 
 def test_no_folder_is_no_name(view: Path) -> None:
-    assert places.namespaces() == {}
+    assert places.namespaces(True) == {}
 
 
 def test_a_name_is_what_is_a_namespace(view: Path) -> None:
@@ -40,22 +40,22 @@ def test_a_name_is_what_is_a_namespace(view: Path) -> None:
     (folder / "dangling").symlink_to("/proc/0/ns/net")
     (folder / "loop").symlink_to("loop")
     (folder / "below").mkdir()
-    assert places.namespaces() == {}
+    assert places.namespaces(True) == {}
     (folder / "blue").symlink_to("/proc/self/ns/net")
-    assert places.namespaces() == {OURS: "blue"}
+    assert places.namespaces(True) == {OURS: "blue"}
 
 
 def test_docker_names_namespaces_elsewhere(view: Path) -> None:
     folder = netns_folder(view, "run/docker/netns")
     (folder / "1ae2c7d09c1f").symlink_to("/proc/self/ns/net")
-    assert places.namespaces() == {OURS: "1ae2c7d09c1f"}
+    assert places.namespaces(True) == {OURS: "1ae2c7d09c1f"}
 
 
 def test_of_several_names_the_first_counts(view: Path) -> None:
     first, last = netns_folder(view), netns_folder(view, "run/docker/netns")
     for path in (last / "a", first / "c", first / "b"):
         path.symlink_to("/proc/self/ns/net")
-    assert places.namespaces() == {OURS: "b"}
+    assert places.namespaces(True) == {OURS: "b"}
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_of_several_names_the_first_counts(view: Path) -> None:
 def test_a_name_may_be_anything(view: Path, raw: bytes, text: str) -> None:
     path = os.fsencode(netns_folder(view)) + b"/" + raw
     os.symlink(b"/proc/self/ns/net", path)
-    assert places.namespaces() == {OURS: text}
-    sent = control(Kind.SYMBOLS, **symbols(netns=places.namespaces()))
+    assert places.namespaces(True) == {OURS: text}
+    sent = control(Kind.SYMBOLS, **symbols(netns=places.namespaces(True)))
     assert sent.fields["netns"] == {OURS: text}
 
 
