@@ -51,7 +51,7 @@ test-browser: setup-test ## use the panel in JupyterLab as a person does; needs 
 	$(BIN)/pytest tests/browser
 
 soak: setup-test ## read a million garbled inputs, and trace for an hour
-	$(BIN)/pytest -m soak -rP tests/fuzz tests/live
+	$(BIN)/pytest -m soak -rP --faults=docs/faults.md tests/fuzz tests/live
 
 bench: setup ## measure the cost of tracing
 	$(BIN)/python -m tests.bench

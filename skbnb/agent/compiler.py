@@ -6,7 +6,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
+import stat
 import tempfile
+import time
 from typing import Any, Callable, Iterator
 
 from ..errors import BccError, ProbeError
@@ -14,6 +17,9 @@ from . import kheaders, messages
 from .layout import Layout
 
 __all__ = ["compiled", "expand", "import_bcc"]
+
+# Seconds after which nobody compiles any more.
+_OLD = 60
 
 
 def import_bcc() -> Any:
@@ -64,13 +70,35 @@ def compiled(text: str, flags: list[str], layout: Layout) -> Any:
 @contextlib.contextmanager
 def stub_headers() -> Iterator[None]:
     """Point BCC at stub headers, which is enough where the layout is from BTF."""
-    with tempfile.TemporaryDirectory(prefix="skbnb-") as folder:
+    _remove_left()
+    # Its name says whose it is.
+    with tempfile.TemporaryDirectory(prefix=f"skbnb-{os.getpid()}-") as folder:
         kheaders.write(folder)
         os.environ["BCC_KERNEL_SOURCE"] = folder
         try:
             yield
         finally:
             del os.environ["BCC_KERNEL_SOURCE"]
+
+
+def _remove_left() -> None:
+    """Remove the folders of agents that were killed while they compiled."""
+    with os.scandir(tempfile.gettempdir()) as entries:
+        for entry in entries:
+            named = re.fullmatch(r"skbnb-(\d+)-\w+", entry.name)
+            if named and _is_left(entry, named[1]):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_left(entry: os.DirEntry[str], pid: str) -> bool:
+    try:
+        about = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    # In a container another's processes are not seen: not what may be in use.
+    is_old = time.time() - about.st_mtime > _OLD
+    ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.geteuid()
+    return ours and is_old and not os.path.exists(f"/proc/{pid}")
 
 
 def expand(name: str, read_source: Callable[[str], str]) -> str:

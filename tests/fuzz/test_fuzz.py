@@ -93,9 +93,8 @@ def test_a_million_inputs(
         refused += count - came["read"]
     assert read_ + refused == about.soak
     print(f"{target}: {about.soak:,} inputs, {read_:,} read, {refused:,} refused")
-    record_property("fuzzed", about.what)
-    record_property("inputs", f"{about.soak:,}")
-    record_property("came", f"{read_:,} read, {refused:,} refused")
+    came_ = f"{read_:,} read, {refused:,} refused"
+    record_property("fuzzing", (about.what, f"{about.soak:,}", came_))
 
 
 def test_there_are_a_million() -> None:

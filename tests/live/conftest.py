@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.leftovers import Watch
 from tests.live.traffic import Server
 
 HERE = Path(__file__).parent
@@ -42,6 +43,14 @@ def server(tmp_path: Path) -> Iterator[Server]:
         process.terminate()
         process.wait()
         process.stdout.close()
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """What its `look` has seen is gone after the test."""
+    watch = Watch()
+    yield watch
+    watch.assert_nothing_left()
 
 
 def pytest_runtest_teardown() -> None:

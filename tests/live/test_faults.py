@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import io
 import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import venv
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +34,8 @@ from skbnb.errors import (
 from skbnb.transport import AGENT_PYTHON, AgentTransport, agent_archive
 from skbnb.views import receipt
 from skbnb.wire import Kind, Reader
+from tests.ledger import Fault
+from tests.live.leftovers import Watch, held_by
 from tests.live.traffic import Server, apart, curl
 
 KALLSYMS = Path("/proc/kallsyms")
@@ -214,6 +215,21 @@ def test_neither_root_nor_sudo(tmp_path: Path) -> None:
     )
 
 
+def test_killed_while_it_compiles() -> None:
+    agent = AgentTransport()
+    temporary = Path(tempfile.gettempdir())
+    while not (left := list(temporary.glob(f"skbnb-{agent.pid}-*"))):
+        assert agent.usable
+    agent.kill()
+    agent.close()
+    (folder,) = left
+    assert folder.exists()
+    # The next one, when it is a minute old.
+    os.utime(folder, (0, 0))
+    with skbnb.trace(transport=AgentTransport()):
+        assert not folder.exists()
+
+
 def test_killed_in_the_middle() -> None:
     agent = AgentTransport()
     with (
@@ -235,83 +251,67 @@ def test_killed_in_the_middle() -> None:
     assert len(trace.events) == 15
 
 
-def programs_of(agent: int) -> set[int]:
-    """The ids of the BPF programs that a process holds."""
-    found = set()
-    for path in Path(f"/proc/{agent}/fdinfo").iterdir():
-        found |= set(
-            map(int, re.findall(r"^prog_id:\s+(\d+)$", path.read_text(), re.M))
-        )
-    return found
+ENDS: dict[int | None, str] = {
+    signal.SIGTERM: "ended by SIGTERM",
+    signal.SIGKILL: "ended by SIGKILL",
+    None: "told to go",
+}
 
 
-def loaded_programs() -> set[int]:
-    """The ids of all BPF programs in the kernel, as libbpf lists them."""
-    lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
-    found, last = set(), ctypes.c_uint32(0)
-    while lib.bpf_prog_get_next_id(last, ctypes.byref(last)) == 0:
-        found.add(last.value)
-    assert ctypes.get_errno() == errno.ENOENT
-    return found
-
-
-def assert_gone(programs: set[int]) -> None:
-    # One for each C function. Detached and freed a moment after their last holder.
-    (probe,) = candidates("tracepoint")
-    assert len(programs) == len({a.function for a in FOLLOW_TASKS + probe.attachments})
-    deadline = time.monotonic() + 5
-    while left := loaded_programs() & programs:
-        assert time.monotonic() < deadline, f"programs {left} are left"
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL, None])
-def test_nothing_is_left_after_the_agent(how: int | None) -> None:
+@pytest.mark.parametrize("how", ENDS, ids=str)
+def test_nothing_is_left_after_the_agent(
+    how: int | None, watch: Watch, fault: Fault
+) -> None:
     agent = AgentTransport()
     tracing = skbnb.trace(transport=agent)
-    tracing.begin()
-    programs = programs_of(agent.pid)
-    assert programs <= loaded_programs()
+    trace = tracing.begin()
+    watch.look()
+    # One for each C function.
+    (probe,) = candidates("tracepoint")
+    functions = {a.function for a in FOLLOW_TASKS + probe.attachments}
+    assert len(watch.held["prog"]) == len(functions)
+    apart("timestamping", 15)
+    time.sleep(0.3)
     if how is not None:
         os.kill(agent.pid, how)
     tracing.end()
     agent.close()
-    assert_gone(programs)
+    assert len(trace.events) == 15
+    cut = "nothing that had come; the trace says that it was cut short"
+    fault(f"The agent {ENDS[how]} while it traces", "nothing" if how is None else cut)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_after_the_notebook(how: int) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=str)
+def test_nothing_is_left_after_the_notebook(
+    how: int, watch: Watch, fault: Fault
+) -> None:
     code = "import skbnb\nwith skbnb.trace():\n    print(1, flush=True)\n    input()\n"
     notebook = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert notebook.stdout
     assert notebook.stdout.readline() == b"1\n"
-    children = Path(f"/proc/{notebook.pid}/task/{notebook.pid}/children")
-    (agent,) = map(int, children.read_text().split())
-    programs = programs_of(agent)
+    watch.look()
     notebook.send_signal(how)
     notebook.communicate()
-    assert_gone(programs)
-    deadline = time.monotonic() + 5
-    while Path(f"/proc/{agent}").exists():
-        assert time.monotonic() < deadline, "the agent is left"
-        time.sleep(0.05)
+    fault(f"The notebook's process {ENDS[how]} while it traces", "its trace")
 
 
-def test_a_hundred_traces_leave_nothing() -> None:
+def test_a_hundred_traces_leave_nothing(watch: Watch, fault: Fault) -> None:
     agent = AgentTransport()
     for _ in range(100):
         with skbnb.trace(transport=agent):
             pass
-    programs = programs_of(agent.pid)
+    held = held_by(agent.pid)
     descriptors = len(list(Path(f"/proc/{agent.pid}/fd").iterdir()))
-    with skbnb.trace(transport=agent):
-        pass
-    assert programs_of(agent.pid) == programs
+    with skbnb.trace(transport=agent) as trace:
+        watch.look()
+        apart("timestamping", 15)
+    assert held_by(agent.pid) == held
     assert len(list(Path(f"/proc/{agent.pid}/fd").iterdir())) == descriptors
     agent.close()
-    assert_gone(programs)
+    assert len(trace.events) == 15
+    fault("A hundred traces, one after the other", "nothing")
 
 
 REQUESTS = [

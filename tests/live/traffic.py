@@ -11,6 +11,7 @@ import ctypes
 import functools
 import http.server
 import os
+import resource
 import socket
 import struct
 import subprocess
@@ -149,6 +150,14 @@ def flood(receivers: int, datagrams: int) -> None:
     del sockets
 
 
+def _timestamped(sender: socket.socket) -> None:
+    """Let each datagram of a socket ask for a transmit timestamp."""
+    so_timestamping, tx_software, software = 37, 1 << 1, 1 << 4
+    sender.setsockopt(
+        socket.SOL_SOCKET, so_timestamping, struct.pack("I", tx_software | software)
+    )
+
+
 def timestamping(count: int, text: str = "x") -> None:
     """Send datagrams that ask for a transmit timestamp: one clone each.
 
@@ -156,16 +165,69 @@ def timestamping(count: int, text: str = "x") -> None:
     reception, by whichever task that interrupts, or by ksoftirqd.
     """
     udp = socket.AF_INET, socket.SOCK_DGRAM
-    so_timestamping, tx_software, software = 37, 1 << 1, 1 << 4
     with socket.socket(*udp) as receiver, socket.socket(*udp) as sender:
         receiver.bind((LOOPBACK, 0))
-        sender.setsockopt(
-            socket.SOL_SOCKET, so_timestamping, struct.pack("I", tx_software | software)
-        )
+        _timestamped(sender)
         for _ in range(count):
             sender.sendto(text.encode(), receiver.getsockname())
             receiver.recv(10)
             sender.recvmsg(10, 1000, socket.MSG_ERRQUEUE)
+
+
+def _connected(listener: socket.socket) -> tuple[socket.socket, socket.socket]:
+    """Both ends of a connection that sends what it is given at once."""
+    near = socket.create_connection(listener.getsockname())
+    far, _ = listener.accept()
+    for end in (near, far):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Ended at once, so that no port is kept busy for a minute.
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return near, far
+
+
+def talk_twice(count: int) -> None:
+    """One clone of data for each word of a talk, and as many more when a line comes."""
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        near, far = _connected(listener)
+    for said in ("half", "whole"):
+        for _ in range(count):
+            near.send(b"x")
+            far.recv(10)
+        print(said, flush=True)
+        sys.stdin.readline()
+
+
+def timestamping_steadily(rate: int, seconds: int) -> None:
+    """So many clones in a second, for so many seconds; print how many that were."""
+    udp = socket.AF_INET, socket.SOCK_DGRAM
+    made, begin, ticks = 0, time.monotonic(), 100
+    with socket.socket(*udp) as receiver, socket.socket(*udp) as sender:
+        receiver.bind((LOOPBACK, 0))
+        sender.connect(receiver.getsockname())
+        _timestamped(sender)
+        for tick in range(seconds * ticks):
+            for _ in range(rate // ticks):
+                sender.send(b"x")
+                receiver.recv(10)
+                sender.recvmsg(10, 1000, socket.MSG_ERRQUEUE)
+                made += 1
+            # Where it was held up it catches up.
+            time.sleep(max(0.0, begin + (tick + 1) / ticks - time.monotonic()))
+    print(made)
+
+
+def many_sockets(count: int) -> None:
+    """One clone of data by each of so many sockets; print what is known of each."""
+    limit = count + 100
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        pairs = [_connected(listener) for _ in range(count // 2)]
+    for near, far in pairs:
+        for one, other in ((near, far), (far, near)):
+            one.send(b"x")
+            other.recv(10)
+            ports = one.getsockname()[1], other.getsockname()[1]
+            print(os.fstat(one.fileno()).st_ino, *ports)
 
 
 def timestamping_as(name: str, count: int, text: str = "x") -> None:
