@@ -261,6 +261,10 @@ class Notebook:
         SCREENS.mkdir(parents=True, exist_ok=True)
         what.screenshot(path=SCREENS / f"{name}.png")
 
+    def leave(self) -> None:
+        """Close the page alone."""
+        self._context.close()
+
     def close(self) -> None:
         """Shut the kernel down, and close the page."""
         self.page.evaluate(
