@@ -15,7 +15,7 @@ import skbnb
 from skbnb.errors import OptionError, StreamError, TruncatedWarning
 from skbnb.schema import COLUMNS, DERIVED, Has
 from skbnb.traces import Selection, Trace
-from skbnb.wire import BYTES_SIZE, Frame, Kind, control
+from skbnb.wire import BYTES_SIZE, PARTS, Frame, Kind, control
 from tests.records import (
     STRIDE,
     absent,
@@ -366,16 +366,21 @@ def test_a_scope_that_is_none() -> None:
 
 
 def test_what_is_said_of_the_trace() -> None:
-    frame = events(record(), calls=10, lost=4, limited=5, failed=0)
+    frame = events(
+        record(), calls=12, missed=2, lost_full=3, lost_limit=5, lost_reader=1
+    )
     about = frame.attrs["skbnb"]
     for name, value in {
         "probe": "tracepoint",
         "kernel": "6.0.0-fake",
-        "calls": 10,
+        "calls": 12,
         "emitted": 1,
         "captured": 1,
-        "lost": 4,
-        "limited": 5,
+        "missed": 2,
+        "lost": 9,
+        "lost_by": {"full": 3, "limit": 5, "reader": 1},
+        "unaccounted": 0,
+        "clock_step": 0.0,
         "duration": 1.0,
         "truncated": "",
         "ended": "stop",
@@ -507,7 +512,7 @@ def test_a_record_from_the_future(name: str) -> None:
         events(record(**{name: 99}))
 
 
-@pytest.mark.parametrize("name", ["calls", "lost", "limited", "began", "ended"])
+@pytest.mark.parametrize("name", ["calls", *PARTS, "began", "ended"])
 @pytest.mark.parametrize("value", [None, "3", -1, 1.5, [], 10**30])
 def test_a_stats_that_lies(name: str, value: Any) -> None:
     made = frames(record())
