@@ -51,7 +51,7 @@ class Stoppable(AgentTransport):
             self.reads.wait()
 
     def is_waiting(self) -> bool:
-        """Whether it waits for room in its pipe: it does so by poll, and else by epoll."""
+        """Whether it waits for room in its pipe, by poll: else it sleeps in epoll."""
         where = Path(f"/proc/{self.pid}/wchan").read_text()
         return where.startswith(("poll_schedule_timeout", "do_poll", "do_sys_poll"))
 
@@ -295,8 +295,8 @@ agent.stdin.write(start_request(config))
 for frame in Reader(agent.stdout):
     if frame.kind is Kind.READY:
         break
-heir = subprocess.Popen(["sleep", "600"], close_fds=False, pass_fds=(
-    agent.stdin.fileno(), agent.stdout.fileno()))
+pipes = agent.stdin.fileno(), agent.stdout.fileno()
+heir = subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, pass_fds=pipes)
 apart("flood", 51, 400)
 print(agent.pid, heir.pid, flush=True)
 sys.stdin.readline()
@@ -304,14 +304,13 @@ sys.stdin.readline()
 
 
 def test_the_notebooks_death_ends_it_though_its_pipes_live_on() -> None:
-    notebook = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", ORPHAN], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert notebook.stdout
-    agent, heir = map(int, notebook.stdout.readline().split())
-    try:
+    ) as notebook:
+        assert notebook.stdout
+        agent, heir = map(int, notebook.stdout.readline().split())
         notebook.kill()
-        notebook.wait()
+    try:
         until(lambda: not Path(f"/proc/{agent}").exists())
     finally:
         os.kill(heir, signal.SIGKILL)
