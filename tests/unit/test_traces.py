@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 
 import skbnb
-from skbnb.errors import OptionError, StreamError, TruncatedWarning
+from skbnb.errors import LossWarning, OptionError, StreamError, TruncatedWarning
+from skbnb.notebook import warn
 from skbnb.schema import COLUMNS, DERIVED, Has
 from skbnb.traces import Selection, Trace
+from skbnb.views import receipt
 from skbnb.wire import BYTES_SIZE, PARTS, Frame, Kind, control
 from tests.records import (
     STRIDE,
@@ -388,6 +390,43 @@ def test_what_is_said_of_the_trace() -> None:
     }.items():
         assert about[name] == value, name
     assert frame.head(0).attrs["skbnb"] == about
+
+
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        (3_600_000_000_000, 3600.0),
+        (-50_000_000, -0.05),
+        # What it takes to read two clocks is no step.
+        (49_999_999, 0.0),
+        (-49_999_999, 0.0),
+    ],
+)
+def test_a_clock_that_is_set_meanwhile(moved: int, said: float) -> None:
+    # An hour later by one clock; by the other, that and the step.
+    hour = 3_600_000_000_000
+    later = {
+        "monotonic": hello()["monotonic"] + hour,
+        "realtime": hello()["realtime"] + hour + moved,
+    }
+    frame = events(record(), **later)
+    assert frame.attrs["skbnb"]["clock_step"] == said
+    assert ("WARNING: the clock went" in receipt(frame)) == bool(said)
+    assert frame["time"].equals(events(record())["time"])
+
+
+def test_what_does_not_add_up_is_said() -> None:
+    with pytest.warns(LossWarning, match="2 were sent and 1 came"):
+        warn(Trace(frames(record(), calls=2)))
+    with pytest.warns(LossWarning, match="^1 call unaccounted for$"):
+        warn(Trace(frames(record(), calls=2, emitted=1)))
+    with pytest.warns(LossWarning, match="4 of 9 clones lost: 1 ring full, 3 not read"):
+        counts = {"calls": 9, "emitted": 5, "lost_full": 1, "lost_reader": 3}
+        warn(Trace(frames(*[record()] * 5, **counts)))
+
+
+def test_a_limit_that_was_asked_for_is_no_warning() -> None:
+    warn(Trace(frames(record(), calls=5, lost_limit=4)))
 
 
 def test_records_are_the_same_in_any_frames() -> None:
