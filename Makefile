@@ -10,7 +10,7 @@ AGENT := skbnb/agent skbnb/config.py skbnb/errors.py skbnb/wire.py
 LAB_OPTIONS := $(if $(filter 0,$(shell id -u)),--allow-root) \
 	$(if $(BROWSER)$(DISPLAY)$(WAYLAND_DISPLAY),,--no-browser)
 
-.PHONY: help setup setup-test demo lab docs lint test test-kernels recordings test-browser bench lock clean
+.PHONY: help setup setup-test demo lab docs lint test test-kernels recordings test-browser soak bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ recordings: setup-test ## make the lessons' recordings anew, here and in two gue
 
 test-browser: setup-test ## use the panel in JupyterLab as a person does; needs Chromium
 	$(BIN)/pytest tests/browser
+
+soak: setup-test ## read a million garbled inputs, and trace for an hour
+	$(BIN)/pytest -m soak -rP tests/fuzz tests/live
 
 bench: setup ## measure the cost of tracing
 	$(BIN)/python -m tests.bench

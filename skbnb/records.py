@@ -41,6 +41,8 @@ __all__ = ["events_frame"]
 Fields = dict[str, npt.NDArray[Any]]
 Records = npt.NDArray[Any]
 
+_END_OF_TIME = 1 << 62  # ns
+
 # Bytes of records that are worth the copy into one piece.
 _BATCH = 1 << 20
 
@@ -82,6 +84,9 @@ def events_frame(
     for number in ("count", "origin"):
         fields[number] -= np.uint64(ready.get("base", 0))
     _check(fields, {"path": Path, "scope": Scope, "context": Context})
+    # As the clocks of other frames, with which it is added up.
+    if fields["ts"].max(initial=0) >= _END_OF_TIME:
+        raise StreamError("a record of an impossible time")
     if hello.get("follow"):
         _fill_reused(fields)
     _derive(fields)

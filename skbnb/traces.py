@@ -16,7 +16,7 @@ import pandas as pd
 
 from . import accessor as accessor  # registers df.skb
 from .about import about
-from .config import SCOPES
+from .config import SCOPES, WAYS
 from .errors import BusyError, OptionError, StreamError, TruncatedWarning
 from .facts import FIRST_PROGRAMS
 from .filters import Filter
@@ -141,6 +141,8 @@ class Trace:
     def via(self) -> str:
         """What the kernel gave for each call: as in `skbnb.config.Config`."""
         via: str = self._control(FrameKind.HELLO).get("via", "ring")
+        if via not in WAYS:
+            raise StreamError(f"a trace via {via!r:.40}, which is no way to trace")
         return via
 
     @property

@@ -70,7 +70,7 @@ def system_calls(read: Callable[[int], bytes | None]) -> Group:
 def _functions(text: bytes, prefix: str) -> dict[int, str]:
     """Address -> name, without the prefix; ``ni_syscall`` for all that is not there."""
     found: dict[int, str] = {}
-    pattern = rb"^([0-9a-f]+) [tTwW] %s(\w+)$" % prefix.encode()
+    pattern = rb"^([0-9a-f]{1,16}) [tTwW] %s(\w+)$" % prefix.encode()
     for address, name in re.findall(pattern, text, re.M):
         place = int(address, 16)
         if found.get(place) != "ni_syscall":
@@ -89,10 +89,10 @@ def _tables(
     text: bytes, signature: bytes, read: Callable[[int], bytes | None]
 ) -> Iterator[bytes | None]:
     """What is where the array may be: where the symbol table says, or is found."""
-    named = re.search(rb"^([0-9a-f]+) [rRdD] sys_call_table$", text, re.M)
+    named = re.search(rb"^([0-9a-f]{1,16}) [rRdD] sys_call_table$", text, re.M)
     if named:
         yield read(int(named.group(1), 16))
-    begin = re.search(rb"^([0-9a-f]+) [rRdDtT] __start_rodata$", text, re.M)
+    begin = re.search(rb"^([0-9a-f]{1,16}) [rRdDtT] __start_rodata$", text, re.M)
     if not begin:
         return
     start = int(begin.group(1), 16)

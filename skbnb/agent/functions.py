@@ -15,7 +15,7 @@ from .symbols import KALLSYMS
 __all__ = ["Countable", "Group", "functions", "perf_number", "tracepoints"]
 
 # What the kernel calls a function in its table, and what it is no function by.
-_SYMBOL = re.compile(rb"^([0-9a-f]+) [tTwW] (\S+)(?:\s\[(\w+)\])?$", re.M)
+_SYMBOL = re.compile(rb"^([0-9a-f]{1,16}) [tTwW] (\S+)(?:\s\[(\w+)\])?$", re.M)
 _NO_FUNCTION = re.compile(r"__pfx_|__cfi_|__SC[TK]__|__ftrace_invalid_|.*\.cold\b")
 
 _HIDDEN = (
@@ -107,10 +107,8 @@ def _known_to_ftrace() -> Counter[tuple[str, str]]:
 def _barred() -> Callable[[tuple[int, ...]], bool]:
     """Whether kprobes are forbidden at any of some addresses."""
     # 0xffffffff81000000-0xffffffff81000100\tname
-    starts = {
-        int(line.partition("-")[0], 16)
-        for line in _read("debugfs", "kprobes/blacklist").splitlines()
-    }
+    text = _read("debugfs", "kprobes/blacklist")
+    starts = {int(at, 16) for at in re.findall(r"(?m)^0x([0-9a-f]{1,16})-", text)}
     return lambda places: any(place in starts for place in places)
 
 
@@ -129,7 +127,7 @@ def tracepoints() -> Group:
 def perf_number(tracepoint: str) -> int | None:
     """What perf knows a tracepoint by, as ``raw_syscalls:sys_enter``."""
     text = _read("tracefs", f"events/{tracepoint.replace(':', '/')}/id")
-    return int(text) if text else None
+    return int(text) if re.fullmatch(r"\d{1,9}\s*", text) else None
 
 
 def _read(file_system: str, name: str) -> str:

@@ -91,6 +91,7 @@ _DROP_REASONS = "skb_drop_reason"
 
 _STRUCT, _UNION, _ENUM = 4, 5, 6
 _MODIFIERS = (8, 9, 10, 11)  # typedef, volatile, const, restrict
+_MOST_MODIFIERS = 32  # of one type, far more than there are
 
 
 class _Type(ctypes.Structure):
@@ -160,19 +161,19 @@ class Btf:
         found = self._lib.btf__find_by_name_kind(self._btf, name.encode(), _ENUM)
         if found < 0:
             return {}
-        address = self._lib.btf__type_by_id(self._btf, found)
+        address = self._type(found)
         count = _Type.from_address(address).info & 0xFFFF
         array = (_Constant * count).from_address(address + ctypes.sizeof(_Type))
         return {c.value: self._name(c.name_off) for c in array}
 
     def size(self, struct: str) -> int:
         """Size of a struct in bytes."""
-        address = self._lib.btf__type_by_id(self._btf, self._struct(struct))
+        address = self._type(self._struct(struct))
         return int(_Type.from_address(address).size_or_type)
 
     def place(self, struct: str, member: str) -> Place:
         """Where a member lies, looking into anonymous structs and unions."""
-        bits = self._search(self._struct(struct), member, 0)
+        bits = self._search(self._struct(struct), member)
         if bits is None:
             raise LayoutError(f"this kernel's struct {struct} has no member {member}")
         return Place(bits // 8, bits % 8)
@@ -181,21 +182,32 @@ class Btf:
         """Where a member of a member lies in the first struct, in bytes."""
         return sum(self.place(*where).byte for where in places)
 
-    def _search(self, type_id: int, wanted: str, base: int) -> int | None:
-        for name, member_type, bits in self._members(type_id):
-            if name == wanted:
-                return base + bits
-            if not name:
-                found = self._search(member_type, wanted, base + bits)
-                if found is not None:
-                    return found
+    def _search(self, outermost: int, wanted: str) -> int | None:
+        pending, seen = [(outermost, 0)], set()
+        while pending:
+            type_id, base = pending.pop()
+            if type_id in seen:
+                continue
+            seen.add(type_id)
+            for name, member_type, bits in self._members(type_id):
+                if name == wanted:
+                    return base + bits
+                if not name:
+                    pending.append((member_type, base + bits))
         return None
 
+    def _type(self, type_id: int) -> int:
+        address: int | None = self._lib.btf__type_by_id(self._btf, type_id)
+        if not address:
+            raise LayoutError(f"this kernel's BTF has no type {type_id}")
+        return address
+
     def _members(self, type_id: int) -> list[tuple[str, int, int]]:
-        address = self._lib.btf__type_by_id(self._btf, type_id)
-        while (_Type.from_address(address).info >> 24) & 0x1F in _MODIFIERS:
-            type_id = _Type.from_address(address).size_or_type
-            address = self._lib.btf__type_by_id(self._btf, type_id)
+        address = self._type(type_id)
+        for _ in range(_MOST_MODIFIERS):
+            if (_Type.from_address(address).info >> 24) & 0x1F not in _MODIFIERS:
+                break
+            address = self._type(_Type.from_address(address).size_or_type)
         info = _Type.from_address(address).info
         if (info >> 24) & 0x1F not in (_STRUCT, _UNION):
             return []
@@ -205,8 +217,10 @@ class Btf:
         return [(self._name(m.name_off), m.type, m.offset & mask) for m in array]
 
     def _name(self, offset: int) -> str:
-        name: bytes = self._lib.btf__name_by_offset(self._btf, offset)
-        return name.decode()
+        name: bytes | None = self._lib.btf__name_by_offset(self._btf, offset)
+        if name is None:
+            raise LayoutError(f"this kernel's BTF has no name at {offset}")
+        return name.decode("ascii", "replace")
 
 
 def _libbpf() -> ctypes.CDLL:

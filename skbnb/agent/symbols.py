@@ -13,6 +13,10 @@ from ..errors import ProbeError
 KALLSYMS = "/proc/kallsyms"
 MODULES = "/proc/modules"
 
+# What these files have: anything else in them is left out.
+_FUNCTION = re.compile(rb"^[0-9a-f]{16} [TtWw] [!-~]+(?:\t\[[!-~]+\])?$", re.M)
+_MODULE = re.compile(rb"^(\S+) (\d{1,18}) \S+ \S+ (\S+) 0x([0-9a-f]{1,16})\b", re.M)
+
 # A function is followed by the next symbol; no kernel function that we look up is
 # longer.
 _LONGEST = 1 << 16
@@ -55,7 +59,7 @@ class Symbols:
     def _line_of(self, name: bytes) -> re.Match[bytes] | None:
         # Finding the name first is ten times as fast as a pattern over the whole table.
         pattern = re.compile(
-            rb"([0-9a-f]+) [tT] %s(?:\.(?:isra|constprop)\.\d+)*\n" % name
+            rb"([0-9a-f]{1,16}) [tT] %s(?:\.(?:isra|constprop)\.\d+)*\n" % name
         )
         at = self._text.find(b" " + name)
         while at >= 0:
@@ -69,7 +73,7 @@ class Symbols:
         # Symbols of the kernel proper stand in the order of their addresses; aliases
         # share one.
         for line in re.finditer(
-            rb"^([0-9a-f]+) ", self._text[position : position + 4096], re.M
+            rb"^([0-9a-f]{1,16}) ", self._text[position : position + 4096], re.M
         ):
             address = int(line.group(1), 16)
             if start < address <= start + _LONGEST:
@@ -97,11 +101,8 @@ class FunctionNames:
             self._modules = modules
             homes = {m.name: range(m.start, m.start + m.size) for m in modules}
             with open(KALLSYMS, "rb") as file:
-                self._lines = sorted(
-                    line
-                    for line in file
-                    if line[17:18] in b"TtWw" and _is_there(line, homes)
-                )
+                lines = _FUNCTION.findall(file.read())
+            self._lines = sorted(line for line in lines if _is_there(line, homes))
 
     def name(self, address: int) -> tuple[str, str]:
         """The function's name and its module; empty for none, or the kernel proper."""
@@ -135,9 +136,8 @@ def _is_there(line: bytes, homes: dict[bytes, range]) -> bool:
     only then, and the table shows them (ftrace_mod_get_kallsym() in
     kernel/trace/ftrace.c). Their place is soon another module's.
     """
-    if not line.endswith(b"]\n"):
-        return True
-    home = homes.get(line[line.rindex(b"[") + 1 : -2])
+    _, bracket, module = line.rpartition(b"\t[")
+    home = homes.get(module[:-1]) if bracket else None
     return home is None or int(line[:16], 16) in home
 
 
@@ -154,7 +154,10 @@ def _modules() -> list[Module]:
     """Those that are loaded; none where the kernel takes none."""
     try:
         with open(MODULES, "rb") as file:
-            fields = [line.split() for line in file]
+            found = _MODULE.findall(file.read())
     except FileNotFoundError:
         return []
-    return [Module(f[0], int(f[1]), f[4], int(f[5], 16)) for f in fields]
+    return [
+        Module(name, int(size), state, int(start, 16))
+        for name, size, state, start in found
+    ]

@@ -175,6 +175,18 @@ def test_events_find_their_sockets() -> None:
     assert owners.fillna(0).tolist() == [20, 10, 29, 0, 0]
 
 
+def test_a_way_that_is_none_is_refused() -> None:
+    _, *rest = frames(record())
+    with pytest.raises(StreamError, match="a trace via 'hear', which is no way"):
+        Trace([control(Kind.HELLO, **hello(via="hear")), *rest])
+
+
+@pytest.mark.parametrize("ts", [1 << 62, 1 << 63, (1 << 64) - 1])
+def test_an_impossible_time_is_refused(ts: int) -> None:
+    with pytest.raises(StreamError, match="an impossible time"):
+        events(record(ts=ts))
+
+
 def test_half_a_socket_is_refused() -> None:
     made = [*frames(record()), Frame(Kind.SOCKETS, socket()[:-1])]
     with pytest.raises(StreamError, match="no whole number of sockets"):
