@@ -26,7 +26,7 @@ int on_transmit(struct pt_regs *ctx)
 	return 0;
 }
 
-static __always_inline void enter(struct pt_regs *ctx, enum callee callee)
+static __always_inline void enter(struct pt_regs *ctx, enum callee callee, int counter)
 {
 	u64 sp = PT_REGS_SP(ctx), address = 0;
 	struct call call = { .parent = PT_REGS_PARM1(ctx), .stack = stack_id(ctx) };
@@ -34,31 +34,31 @@ static __always_inline void enter(struct pt_regs *ctx, enum callee callee)
 	bpf_probe_read_kernel(&address, sizeof(address), (void *)sp);
 	call.caller = caller_from_return(ctx, address, callee);
 	calls.update(&sp, &call);
-	count_one(ENTERED);
+	count_one(counter);
 }
 
 int on_clone_entry(struct pt_regs *ctx)
 {
 	before_clone(PT_REGS_PARM1(ctx));
-	enter(ctx, SKB_CLONE);
+	enter(ctx, SKB_CLONE, ENTERED);
 	return 0;
 }
 
 int on_copy_entry(struct pt_regs *ctx)
 {
-	enter(ctx, ANY_COPY);
+	enter(ctx, ANY_COPY, COPIES_ENTERED);
 	return 0;
 }
 
-/* Take the call that returns; false if its entry was not seen. */
-static __always_inline bool take_call(struct pt_regs *ctx, struct call *call)
+/* Take the call that returns, and count it; false if its entry was not seen. */
+static __always_inline bool take_call(struct pt_regs *ctx, struct call *call, int counter)
 {
 	u64 sp = PT_REGS_SP(ctx) - sizeof(u64);
 	struct call *found = calls.lookup(&sp);
 
-	count_one(RETURNED);
 	if (!found)
 		return false;
+	count_one(counter);
 	*call = *found;
 	calls.delete(&sp);
 	return true;
@@ -68,7 +68,7 @@ int on_clone_return(struct pt_regs *ctx)
 {
 	struct call call;
 
-	if (take_call(ctx, &call))
+	if (take_call(ctx, &call, RETURNED))
 		emit_call(ctx, &call, PT_REGS_RC(ctx));
 	return 0;
 }
@@ -77,7 +77,7 @@ int on_copy_return(struct pt_regs *ctx)
 {
 	struct call call;
 
-	if (take_call(ctx, &call))
+	if (take_call(ctx, &call, COPIES_RETURNED))
 		emit_copy(ctx, &call, PT_REGS_RC(ctx));
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "skb_event.h"
 
 enum counter {
+	/* Each call of skb_clone() that is seen ends as a record, or in one of the two after it. */
 	CALLS,			/* calls of skb_clone() seen */
 	LOST,			/* of these, no record: the buffer was full */
 	LIMITED,		/* of these, no record: past max_events */
@@ -16,9 +17,11 @@ enum counter {
 	SIGHTINGS_LOST,		/* of these, no record: the buffer was full */
 	TASKS_LOST,		/* tasks whose scope could not be kept: the table was full */
 	ENTERED,		/* kprobe: entries into skb_clone() */
-	RETURNED,		/* kprobe: returns from it */
+	RETURNED,		/* kprobe: of these calls, returns; only they are among CALLS */
 	COPIES,			/* calls of the copying functions seen */
 	COPIES_LOST,		/* of these, no record: the buffer was full */
+	COPIES_ENTERED,		/* kprobe: entries into the copying functions */
+	COPIES_RETURNED,	/* kprobe: of these calls, returns */
 	ENDS_LOST,		/* ends of packets without a record: the buffer was full */
 	UNTRACKED,		/* packets whose life could not be kept: the table was full */
 	STACKS_COLLIDED,	/* stacks without an id: another one had its place */

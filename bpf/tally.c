@@ -8,7 +8,7 @@
  * Emits: nothing. The sums are read when the trace has ended.
  *
  * Cannot see: when, why, and which packet. A process beyond the table's room is in no row; its calls
- * are among all calls.
+ * are counted as lost.
  *
  * Cost: two atomic adds per call.
  */
@@ -28,6 +28,8 @@ static __always_inline void on_clone(void *ctx)
 	/* An interrupt's calls may come in between. */
 	if (calls)
 		__sync_fetch_and_add(calls, 1);
+	else
+		count_one(LOST);
 }
 
 #include "on_clone.h"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .facts import FIRST_PROGRAMS
 from .schema import WITHIN
 from .units import printable
-from .wire import TAP, checked
+from .wire import LOST, PARTS, TAP, checked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,12 +26,17 @@ _OF_HELLO = (
     *("probe", "buffer", "layout", "kernel", "sees", "snaplen", "skb_size"),
     *("max_events", "max_seconds"),
 )
-_OF_STATS = ("calls", "lost", "limited", "tasks_lost", "missed", "skipped", "foreign")
+_OF_STATS = ("calls", "emitted", "missed", "tasks_lost", "skipped", "foreign")
 
 # And what only records tell.
 _OF_RECORDS = (
-    *("failed", "sightings_lost", "copies", "copies_lost", "ends_lost", "untracked"),
+    *("failed", "sightings_lost", "copies", "copies_lost", "copies_missed"),
+    *("ends_lost", "untracked"),
 )
+
+# A wall clock that runs faster or slower to catch up (NTP) takes the monotonic one with
+# it, so between the two there are only steps, and what it took to read them.
+_NO_STEP_NS = 50_000_000
 
 
 def about(
@@ -57,10 +62,6 @@ def about(
     """
     via = hello.get("via", "ring")
     known = dict(stats)
-    captured = _captured(rows)
-    if stats and via == "count":
-        # A process that found no room is in no sum, but in the sum of all.
-        known["lost"] = stats["calls"] - captured
     if via != "ring":
         known = {k: v for k, v in known.items() if k not in _OF_RECORDS}
     with_records = bool(stats) and via == "ring"
@@ -74,10 +75,11 @@ def about(
         "scope": selection.effective_scope,
         "filters": selection.filters,
         "others": _others(rows, ~chosen),
-        "captured": captured,
+        "captured": _captured(rows),
+        **_account(stats),
+        "clock_step": _clock_step(hello, stats),
         "counted": stats.get("counted") if via in FIRST_PROGRAMS else None,
         **{name: known.get(name) for name in _OF_STATS + _OF_RECORDS},
-        "emitted": known["calls"] - known["lost"] - known["limited"] if known else None,
         "stacks_missing": stats["stacks_collided"] + stats["stacks_failed"]
         if with_records
         else None,
@@ -86,6 +88,27 @@ def about(
         "more_sniffers": taps.get("more"),
         "duration": (stats["ended"] - stats["began"]) / 1e9 if stats else None,
     }
+
+
+def _account(stats: Fields) -> dict[str, Any]:
+    """What was lost, by cause; and calls that the agent's counts do not account for."""
+    if not stats:
+        return dict.fromkeys(("lost", "lost_by", "unaccounted"))
+    by_cause = {name.partition("_")[2]: stats[name] for name in LOST}
+    return {
+        "lost": sum(by_cause.values()),
+        "lost_by": by_cause,
+        "unaccounted": stats["calls"] - sum(stats[name] for name in PARTS),
+    }
+
+
+def _clock_step(hello: Fields, stats: Fields) -> float | None:
+    """By how many seconds the wall clock was set meanwhile."""
+    if not (hello and stats):
+        return None
+    before, after = (said["realtime"] - said["monotonic"] for said in (hello, stats))
+    step: int = after - before
+    return 0.0 if abs(step) < _NO_STEP_NS else step / 1e9
 
 
 def _captured(rows: pd.DataFrame) -> int:

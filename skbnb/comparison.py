@@ -281,7 +281,6 @@ def _time(side: _Side) -> str:
 # What makes counts incomplete, in words.
 _LACKS = {
     "lost": "{:,} lost",
-    "limited": "{:,} counted but not kept",
     "missed": "{:,} missed",
 }
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from .grouping import combinations, numbered
+from .units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,9 @@ class Facts:
     calls: int | None = None
     foreign: int | None = None
     lost: int | None = None
-    limited: int | None = None
+    lost_by: dict[str, int] = field(default_factory=dict)
+    unaccounted: int | None = None
+    clock_step: float | None = None
     failed: int | None = None
     sightings_lost: int | None = None
     tasks_lost: int | None = None
@@ -67,6 +70,7 @@ class Facts:
     snaplen: int | None = None
     bytes_missing: str = ""
     copies_lost: int | None = None
+    copies_missed: int | None = None
     ends_lost: int | None = None
     untracked: int | None = None
     stacks_missing: int | None = None
@@ -104,19 +108,48 @@ class Facts:
         """How many clones are missing, as one phrase."""
         if self.lost is None:
             return "WARNING: lost unknown"
-        if not self.lost:
-            return "0 lost"
-        return f"WARNING: {self.lost:,} lost: {self.why_lost}"
+        said = f"{self.lost:,} lost"
+        if self.why_lost:
+            said += f": {self.why_lost}"
+        return f"WARNING: {said}" if self.is_lossy else said
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether more is lost than was past a limit that was asked for."""
+        return (self.lost or 0) > self.lost_by.get("limit", 0)
 
     @property
     def why_lost(self) -> str:
-        """What a call is lost by, if any is."""
-        is_perf = self.via == "ring" and self.buffer == "perf"
-        return _WHY_LOST["perf" if is_perf else self.via]
+        """What calls were lost by, with how many where there are several causes."""
+        causes = [(n, self._cause(name)) for name, n in self.lost_by.items() if n]
+        if len(causes) == 1:
+            return causes[0][1]
+        return ", ".join(f"{n:,} {cause}" for n, cause in causes)
 
+    def _cause(self, name: str) -> str:
+        if name == "full":
+            is_perf = self.via == "ring" and self.buffer == "perf"
+            return _WHY_FULL["perf" if is_perf else self.via]
+        if name == "limit" and self.max_events is not None:
+            return f"limit of {self.max_events:,} events"
+        return _WHY_LOST[name]
+
+    @property
+    def discrepancy(self) -> str:
+        """What in the account does not add up; empty for nothing."""
+        said = []
+        if self.captured != self.emitted and None not in (self.captured, self.emitted):
+            said.append(f"{self.emitted:,} were sent and {self.captured:,} came")
+        if self.unaccounted:
+            said.append(f"{counted(self.unaccounted, 'call')} unaccounted for")
+        return ", ".join(said)
+
+
+# Of `wire.LOST`, in words.
+_WHY_LOST = {"limit": "limit reached", "reader": "not read in time"}
 
 # What the kernel gives for each call (`via`) -> why there can be a call without.
-_WHY_LOST = {
+_WHY_FULL = {
     "ring": "ring full",
     "perf": "buffer full",
     "trace": "its line was overwritten, or read by another",

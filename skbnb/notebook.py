@@ -109,20 +109,19 @@ def warn(trace: Trace) -> None:
     """Say what is missing from a trace that nobody displays."""
     from .facts import Facts
 
-    about = trace.events.attrs["skbnb"]
-    if about["truncated"]:
+    facts = Facts.of(trace.events)
+    if facts.truncated:
         warnings.warn(
-            f"the trace is truncated: {about['truncated']}",
-            TruncatedWarning,
-            stacklevel=3,
+            f"the trace is truncated: {facts.truncated}", TruncatedWarning, stacklevel=3
         )
-    if about["lost"]:
+    if facts.is_lossy:
         warnings.warn(
-            f"{about['lost']:,} of {about['calls']:,} clones lost: "
-            f"{Facts.of(trace.events).why_lost}",
+            f"{facts.lost:,} of {facts.calls:,} clones lost: {facts.why_lost}",
             LossWarning,
             stacklevel=3,
         )
+    if facts.discrepancy:
+        warnings.warn(facts.discrepancy, LossWarning, stacklevel=3)
 
 
 def trace(

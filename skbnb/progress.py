@@ -16,7 +16,7 @@ from .charts.rows import row_axis
 from .payloads import Form
 from .schema import WITHIN, Kind
 from .units import counted, duration, nice, printable, si
-from .wire import Frame
+from .wire import LOST, Frame
 from .wire import Kind as FrameKind
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Progress:
     ----------
     began
         When tracing began, by `time.monotonic`, in seconds; None: not yet.
-    calls, lost
-        Of skb_clone() on the whole machine, as the agent counted them last; None: it
-        has not said yet.
+    calls, lost, limited
+        Of skb_clone() on the whole machine, as the agent counted them last; of those
+        lost, how many were past the limit. None: it has not said yet.
     size
         Bytes of records that are held in memory.
     clones
@@ -84,8 +84,9 @@ class Progress:
                 self.began = frame.fields["ts"] / 1e9
             elif frame.kind is FrameKind.PROGRESS:
                 counts = frame.fields
-                self.calls, self.lost = counts["calls"], counts["lost"]
-                self.limited = counts["limited"]
+                self.calls, self.limited = counts["calls"], counts["lost_limit"]
+                lost = [counts[name] for name in LOST]
+                self.lost = None if None in lost else sum(lost)
             elif frame.kind is FrameKind.EVENTS:
                 self._take_records(frame.payload)
 
@@ -139,8 +140,6 @@ class Progress:
             self._loss(),
             f"{si(self.size, 'B')} held",
         ]
-        if self.limited:
-            words.append(f"limit reached: {self.limited:,} more counted, not kept")
         return " · ".join(words)
 
     def _in_all(self) -> str:
@@ -152,7 +151,9 @@ class Progress:
     def _loss(self) -> str:
         if self.lost is None:
             return "lost unknown"
-        return f"WARNING: {self.lost:,} lost" if self.lost else "0 lost"
+        if self.lost > self.limited:
+            return f"WARNING: {self.lost:,} lost"
+        return f"{self.lost:,} lost" + (": limit reached" if self.limited else "")
 
     def _of(self) -> str:
         processes = counted(len(self._by_process), "process")

@@ -212,7 +212,12 @@ class Column:
 
 
 COLUMNS: tuple[Column, ...] = (
-    Column("time", "datetime64[ns]", "When, by the wall clock (UTC).", "ts"),
+    Column(
+        "time",
+        "datetime64[ns]",
+        "When, by the wall clock (UTC) as it was when tracing began.",
+        "ts",
+    ),
     Column("t", "float64", "Seconds since tracing began, just before the cell.", "ts"),
     Column(
         "count",

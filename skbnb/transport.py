@@ -331,16 +331,16 @@ def agent_archive() -> Path:
     content = archive_content()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skbnb"
     path = cache / f"agent-{hashlib.sha256(content).hexdigest()[:16]}.pyz"
-    if path.is_file() and path.read_bytes() == content:
-        return path
     try:
+        if path.is_file() and path.read_bytes() == content:
+            return path
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=cache, delete=False) as file:
             file.write(content)
         os.replace(file.name, path)
     except OSError as error:
         raise AgentError(
-            f"cannot write the agent to {cache}: {error.strerror}",
+            f"cannot keep the agent in {cache}: {error.strerror}",
             "Set XDG_CACHE_HOME to a folder that can be written.",
         ) from None
     _remove_old(cache, path)

@@ -125,10 +125,14 @@ def _recorded(facts: Facts) -> str:
 
 
 def _captured(facts: Facts) -> str:
-    captured, emitted = (
-        "unknown" if n is None else f"{n:,}" for n in (facts.captured, facts.emitted)
+    captured, calls = (
+        "unknown" if n is None else f"{n:,}" for n in (facts.captured, facts.calls)
     )
-    return f"captured {captured} of {emitted}, {facts.loss}"
+    return f"captured {captured} of {calls}, {facts.loss}"
+
+
+def _discrepancy(facts: Facts) -> str:
+    return facts.discrepancy and f"WARNING: {facts.discrepancy}"
 
 
 def _truncated(facts: Facts) -> str:
@@ -138,18 +142,19 @@ def _truncated(facts: Facts) -> str:
     return f"TRUNCATED: {why or 'unknown why'}"
 
 
-def _limited(facts: Facts) -> str:
-    if not facts.limited:
-        return ""
-    limit = "" if facts.max_events is None else f" of {facts.max_events:,} events"
-    return f"limit{limit} reached: {facts.limited:,} more counted, not kept"
-
-
 def _stopped(facts: Facts) -> str:
     if facts.ended != "max_seconds":
         return ""
     after = "" if facts.max_seconds is None else f" after {duration(facts.max_seconds)}"
     return f"stopped{after} by --max-seconds"
+
+
+def _clock(facts: Facts) -> str:
+    step = facts.clock_step
+    if not step:
+        return ""
+    by = f"{duration(abs(step))} {'forward' if step > 0 else 'back'}"
+    return f"WARNING: the clock went {by} meanwhile, and `time` as before it did"
 
 
 def _failed(facts: Facts) -> str:
@@ -178,7 +183,7 @@ def _skipped(facts: Facts) -> str:
 
 def _more_lost(facts: Facts) -> str:
     lost = {
-        "copy": facts.copies_lost,
+        "copy": (facts.copies_lost or 0) + (facts.copies_missed or 0),
         "clone's end": facts.ends_lost,
         "stack": facts.stacks_missing,
     }
@@ -225,12 +230,13 @@ _PHRASES: tuple[Callable[[Facts], str], ...] = (
     _buffer,
     _recorded,
     _captured,
+    _missed,
+    _discrepancy,
     _truncated,
-    _limited,
     _stopped,
+    _clock,
     _failed,
     _sightings,
-    _missed,
     _skipped,
     _more_lost,
     _untracked,

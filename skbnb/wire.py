@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 __all__ = [
     "ABI",
     "BYTES_SIZE",
+    "CALL_KINDS",
     "FIELDS",
     "HANDBOOK",
     "HEADER",
+    "KIND_AT",
+    "LOST",
     "MAGIC",
     "MAX_CONTROL",
     "MAX_EVENTS",
+    "PARTS",
     "RECORD_SIZE",
     "SOCKET_SIZE",
     "TALLY",
@@ -49,6 +53,8 @@ HEADER = struct.Struct("<II")
 # SKB_EVENT_ABI and the sizes of the structs of bpf/skb_event.h.
 ABI = 7
 RECORD_SIZE = 184
+KIND_AT = 176  # where a record says its kind, in one byte
+CALL_KINDS = (1, 2)  # KIND_CLONE and KIND_FAILED: records of a call of skb_clone()
 SOCKET_SIZE = 56
 BYTES_SIZE = 8  # of struct skb_bytes, without the bytes
 HANDBOOK = struct.Struct("<QQI4x16s")  # struct handbook_event
@@ -78,6 +84,24 @@ class Kind(IntEnum):
     ATTACHING = 21
     COUNTS = 22
 
+
+# The account of a trace. Its `calls` are those of skb_clone() on the whole machine that
+# the kernel let the probe see, and each is in exactly one of these:
+#
+# emitted      the agent handed it over: counted there, in what was written
+# missed       kprobe: its entry was seen, and its return was not reported
+# lost_full    no room in the buffer; via trace: its line was overwritten, or read by
+#              another; via count: no room for its process
+# lost_limit   it was past max_events
+# lost_reader  no room, from when a write had to wait for the reader of the agent's pipe
+#              until the agent had caught up
+#
+# So calls = emitted + missed + lost, where lost is the sum of the last three. Beside
+# them `captured` is how many calls are in the rows, which the notebook counts: as many
+# as were emitted, unless some went astray. What the kernel did not let a program see
+# (`skipped`) is in none of them.
+LOST = ("lost_full", "lost_limit", "lost_reader")
+PARTS = ("emitted", "missed", *LOST)
 
 _OPTIONAL_INT = (int, type(None))
 _OPTIONAL_NUMBER = (int, float, type(None))
@@ -114,7 +138,11 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
     },
     Kind.READY: {"ts": int, "base": int},  # when; calls counted before
     # So far; a few times a second, where any of them has grown.
-    Kind.PROGRESS: {"calls": int, "lost": _OPTIONAL_INT, "limited": int},
+    Kind.PROGRESS: {
+        "calls": int,
+        **dict.fromkeys(LOST, int),
+        "lost_full": _OPTIONAL_INT,  # not known while it runs, where it is None
+    },
     Kind.SYMBOLS: {
         "functions": dict,  # address in hex -> name
         "modules": dict,  # address in hex -> module, where it is in one
@@ -128,16 +156,15 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
     },
     Kind.STATS: {
         "calls": int,
-        "lost": int,
-        "limited": int,
+        **dict.fromkeys(PARTS, int),
         "failed": int,
         "sightings": int,
         "sightings_lost": int,
         "tasks_lost": int,
-        "missed": int,  # calls whose return the kernel did not report
         "skipped": int,  # runs of our programs that the kernel left out
         "copies": int,
         "copies_lost": int,
+        "copies_missed": int,  # as missed
         "ends_lost": int,
         "untracked": int,
         "stacks_collided": int,

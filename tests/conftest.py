@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ctrl-C works in every test, and ``--faults`` writes down what tests found out.
 
-A shell has what it starts in the background ignore SIGINT and SIGQUIT; Python then
-leaves it so, and whatever it starts ignores them, too.
+A shell has what it starts in the background ignore SIGINT and SIGQUIT, and nohup
+SIGHUP; Python then leaves it so, and whatever it starts ignores them, too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tests.ledger import Fault
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

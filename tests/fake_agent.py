@@ -80,7 +80,7 @@ class Mood:
     def full_ring() -> Callable[[], None]:
         begin()
         events()
-        return lambda: finish(calls=10, lost=7)
+        return lambda: finish(calls=10, lost_full=7)
 
     @staticmethod
     def dies() -> Callable[[], None]:

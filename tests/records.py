@@ -6,7 +6,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from skbnb.wire import ABI, RECORD_SIZE, Frame, Kind, control
+from skbnb.wire import ABI, PARTS, RECORD_SIZE, Frame, Kind, control
 
 STRIDE = RECORD_SIZE + 8
 
@@ -144,19 +144,18 @@ def hello(**changes: Any) -> dict[str, Any]:
 
 
 def stats(**changes: Any) -> dict[str, Any]:
-    """The fields of a STATS."""
+    """The fields of a STATS that adds up, but for what these changes say."""
     fields: dict[str, Any] = {
         "calls": 3,
-        "lost": 0,
-        "limited": 0,
+        **dict.fromkeys(PARTS, 0),
         "failed": 0,
         "sightings": 0,
         "sightings_lost": 0,
         "tasks_lost": 0,
-        "missed": 0,
         "skipped": 0,
         "copies": 0,
         "copies_lost": 0,
+        "copies_missed": 0,
         "ends_lost": 0,
         "untracked": 0,
         "stacks_collided": 0,
@@ -170,8 +169,12 @@ def stats(**changes: Any) -> dict[str, Any]:
         "ended": 1_000_001_000,
         "monotonic": 1_000,
         "realtime": 1_700_000_000_000_001_000,
+        **changes,
     }
-    return {**fields, **changes}
+    counts = [fields[name] for name in ("calls", *PARTS[1:])]
+    if "emitted" not in changes and all(type(count) is int for count in counts):
+        fields["emitted"] = max(0, counts[0] - sum(counts[1:]))
+    return fields
 
 
 def symbols(**changes: Any) -> dict[str, Any]:

@@ -16,12 +16,11 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Iterable
 
 from .. import __version__
-from ..config import MAX_LINE, Config, parse_request
+from ..config import MAX_LINE, Config, Request, parse_request
 from ..errors import CODES, ProbeError, RequestError, SkbnbError, code_of
 from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header
 from . import layout, lockdown, messages, places, privileges
@@ -29,6 +28,7 @@ from .funccount import FunctionCounter
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock, skb_size
 from .recorder import Recorder
+from .running import Running
 from .tally import Tally
 from .taps import Taps
 from .viewer import Viewer, whoever_asks
@@ -37,34 +37,14 @@ from .ways import WAYS
 # The reader is woken when an eighth of the ring is full, and this often anyway.
 TICK_SECONDS = 0.1
 
-# The least time between two frames that say how far a trace is, and what they say.
+# The least time between two frames that say how far a trace is.
 PROGRESS_SECONDS = 0.25
-_PROGRESS = ("calls", "lost", "limited")
+
+# How long a reader that asks for nothing any more may take to read a little.
+LAST_SECONDS = 3.0
 
 # What traces ask for as a rule: loaded before the first.
 _USUAL = Config(cell_tid=1, notebook_pid=1)
-
-
-@dataclass
-class Running:
-    """A trace that is running.
-
-    Attributes
-    ----------
-    told
-        The counts that the notebook knows of.
-    next_progress
-        When it may be told again.
-    """
-
-    program: Program
-    config: Config
-    before: dict[str, int]
-    namespaces: dict[str, str]
-    began: int
-    deadline: float
-    told: dict[str, int | None] = field(default_factory=dict)
-    next_progress: float = 0.0
 
 
 class Agent:
@@ -84,7 +64,12 @@ class Agent:
         self._viewer = viewer
         self._requests = requests
         self._frames = frames
+        # A reader that is stopped must stop nothing but what it reads.
+        os.set_blocking(frames, False)
         self._pending = b""
+        self._lines: list[bytes] = []
+        self._ended = False
+        self._refusal: RequestError | None = None
         self._programs: dict[tuple[object, ...], Program] = {}
         self._refused: dict[str, ProbeError] = {}
         self._trace: Running | None = None
@@ -104,21 +89,29 @@ class Agent:
 
     def serve(self) -> None:
         """Work until the requests end."""
+        try:
+            self._serve()
+        finally:
+            # Whatever is still to be said, tracing costs nothing meanwhile.
+            if self._trace:
+                self._trace.detach("error")
+
+    def _serve(self) -> None:
         self._preload()
         self._taps.look()
-        while True:
+        while not self._ended:
             ready = [fd for fd, _ in self._poll.poll(self._timeout())]
             if self._trace:
-                self._drain()
+                self._trace.drain(self._send_events, MAX_EVENTS)
                 self._send_progress()
             if self._parent in ready:
                 break
-            if self._requests in ready and not self._read_requests():
-                break
-            if self._trace and time.monotonic() >= self._trace.deadline:
-                self._stop("max_seconds")
+            if self._requests in ready and not self._ended:
+                self._read_requests()
+            self._take_requests()
         if self._trace:
-            self._stop("eof")
+            self._trace.detach("eof")
+            self._finish()
 
     def _timeout(self) -> float | None:
         if not self._trace:
@@ -127,27 +120,45 @@ class Agent:
 
     # ---------------------------------------------------------------- requests
 
-    def _read_requests(self) -> bool:
+    def _read_requests(self) -> None:
         data = os.read(self._requests, MAX_LINE)
+        self._ended = not data
         self._pending += data
         *lines, self._pending = self._pending.split(b"\n")
         if max(map(len, [*lines, self._pending])) > MAX_LINE:
             raise RequestError(f"a request of more than {MAX_LINE} bytes")
-        for line in lines:
-            request = parse_request(line)
-            if request and (self._trace or self._counter.running):
-                raise RequestError(f"a {request.op} while a trace is running")
-            if request:
-                request = self._viewer.granted(request)
-            if isinstance(request, Config):
-                self._start(request)
-            elif request:
-                self._counter.take(request)
-            elif self._trace:
-                self._stop("stop")
+        self._lines += lines
+
+    def _take_requests(self) -> None:
+        """Do what was asked, and end the trace if it is time."""
+        self._end_if_due()
+        while True:
+            if self._refusal:
+                raise self._refusal
+            if self._trace and self._trace.why:
+                self._finish()
+            elif self._lines:
+                self._take(parse_request(self._lines.pop(0)))
             else:
-                self._counter.stop()
-        return bool(data)
+                return
+
+    def _take(self, request: Request | None) -> None:
+        if request and (self._trace or self._counter.running):
+            raise RequestError(f"a {request.op} while a trace is running")
+        if request:
+            request = self._viewer.granted(request)
+        if isinstance(request, Config):
+            self._start(request)
+        elif request:
+            self._counter.take(request)
+        elif self._trace:
+            self._trace.detach("stop")
+        else:
+            self._counter.stop()
+
+    def _end_if_due(self) -> None:
+        if self._trace and time.monotonic() >= self._trace.deadline:
+            self._trace.detach("max_seconds")
 
     def _is_wanted(self) -> bool:
         """Whether the notebook is still there; for what takes long."""
@@ -203,6 +214,9 @@ class Agent:
         for fd in program.fds:
             self._poll.register(fd, select.EPOLLIN | select.EPOLLET)
         verdicts = {name: error.args[0] for name, error in refused.items()}
+        began = time.monotonic_ns()
+        namespaces = places.namespaces(self._viewer.sees_all)
+        trace = self._trace = Running(program, config, before, namespaces, began)
         self._send(
             Kind.HELLO,
             abi=ABI,
@@ -233,39 +247,26 @@ class Agent:
         printed = messages.take()
         if printed:
             self._send(Kind.LOG, text=printed)
-        namespaces = places.namespaces(self._viewer.sees_all)
-        began = time.monotonic_ns()
         base = 0 if program.counts_anew else before["calls"]
-        self._send(Kind.READY, ts=began, base=base)
-        deadline = began / 1e9 + (config.max_seconds or float("inf"))
-        self._trace = Running(program, config, before, namespaces, began, deadline)
+        trace.began = time.monotonic_ns()
+        self._send(Kind.READY, ts=trace.began, base=base)
 
-    def _stop(self, why: str) -> None:
-        trace, self._trace = self._trace, None
+    def _finish(self) -> None:
+        """Tell the rest of a trace that is detached."""
+        trace = self._trace
         assert trace
-        trace.program.detach()
-        stopped = time.monotonic_ns()
         self._taps.look()
         for fd in trace.program.fds:
             self._poll.unregister(fd)
-        trace.program.rest(self._send_events, MAX_EVENTS)
-        after = trace.program.counters()
-        counts = {name: after[name] - trace.before[name] for name in after}
-        # A call under way while the probe is attached or detached may be half seen.
-        missed = max(0, counts.pop("entered") - counts.pop("returned"))
+        account = trace.settle(self._send_events, MAX_EVENTS)
         if isinstance(trace.program, Recorder):
             self._send_found(trace, trace.program)
         if isinstance(trace.program, Tally):
             self._send_packed(Kind.TALLIES, trace.program.tallies())
-        self._send(
-            Kind.STATS,
-            **counts,
-            missed=missed,
-            began=trace.began,
-            ended=stopped,
-            **clock(),
-        )
-        self._send(Kind.END, why=why)
+        times = {"began": trace.began, "ended": trace.ended}
+        self._send(Kind.STATS, **account, **times, **clock())
+        self._send(Kind.END, why=trace.why)
+        self._trace = None
 
     def _send_found(self, trace: Running, program: Recorder) -> None:
         """What records speak of, by numbers and addresses."""
@@ -290,23 +291,14 @@ class Agent:
 
     # ---------------------------------------------------------------- frames
 
-    def _drain(self) -> None:
-        assert self._trace
-        self._trace.program.drain(self._send_events, MAX_EVENTS)
-
     def _send_progress(self) -> None:
         trace = self._trace
         assert trace
         now = time.monotonic()
-        if now < trace.next_progress:
+        if trace.why or now < trace.next_progress:
             return
         trace.next_progress = now + PROGRESS_SECONDS
-        counts = trace.program.counters()
-        told: dict[str, int | None] = {
-            name: counts[name] - trace.before[name] for name in _PROGRESS
-        }
-        if trace.program.loses_unseen:
-            told["lost"] = None
+        told = trace.so_far()
         if told != trace.told:
             trace.told = told
             self._send(Kind.PROGRESS, **told)
@@ -331,7 +323,58 @@ class Agent:
     def _write(self, data: bytes | memoryview) -> None:
         view = memoryview(data)
         while view:
-            view = view[os.write(self._frames, view) :]
+            try:
+                view = view[os.write(self._frames, view) :]
+            except BlockingIOError:
+                self._wait()
+
+    def _wait(self) -> None:
+        """Wait until the reader makes room, or something that must not wait for it.
+
+        Raises
+        ------
+        BrokenPipeError
+            The reader is not to be expected any more.
+        """
+        trace = self._trace
+        is_running = trace is not None and not trace.why
+        poll = select.poll()
+        poll.register(self._frames, select.POLLOUT)
+        if self._parent >= 0:
+            poll.register(self._parent, select.POLLIN)
+        if not self._ended:
+            # Once a trace has ended only their end is of interest.
+            poll.register(self._requests, select.POLLIN if is_running else 0)
+        if trace:
+            trace.wait()
+        ready = {fd for fd, _ in poll.poll(self._patience(is_running))}
+        if self._parent in ready or (self._ended and not ready):
+            raise BrokenPipeError
+        if self._requests in ready:
+            self._obey(is_running)
+        self._end_if_due()
+
+    def _patience(self, is_running: bool) -> float | None:
+        """How long a write may wait, in milliseconds; None: for ever."""
+        if self._ended:
+            return LAST_SECONDS * 1000
+        if not (is_running and self._trace and self._trace.config.max_seconds):
+            return None
+        return max(0.0, self._trace.deadline - time.monotonic()) * 1000
+
+    def _obey(self, is_running: bool) -> None:
+        """Detach if a request, or their end, says so, while a write waits."""
+        if not is_running:
+            self._ended = True
+            return
+        try:
+            self._read_requests()
+            while self._lines and self._trace and not self._trace.why:
+                self._take(parse_request(self._lines.pop(0)))
+        except RequestError as error:
+            self._refusal = error  # which is told when the frame is whole
+        if self._trace and (self._ended or self._refusal):
+            self._trace.detach("eof")
 
 
 def _no_probe(refused: dict[str, ProbeError]) -> ProbeError:
@@ -382,6 +425,7 @@ def main() -> int:
 
 def _fail(frames: int, code: str, message: str, hint: str) -> int:
     """Say why the agent ends."""
+    os.set_blocking(frames, True)
     frame = control(Kind.ERROR, code=code, message=message, hint=hint)
     with open(frames, "wb") as file:
         file.write(frame.pack())

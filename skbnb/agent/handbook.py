@@ -74,12 +74,22 @@ class Printer(_FirstProgram):
             self._pipe.close()
             raise
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether the pipe was left with lines in it."""
+        return self._pipe.is_behind
+
     def counters(self) -> dict[str, int]:
         """The kernel's counters; all calls without a line that has come are lost."""
         counted = super().counters()
-        counted["lost"] = counted["calls"] - self._pipe.lines
+        counted["emitted"] = self._pipe.lines
+        counted["lost"] = counted["calls"] - counted["emitted"]
         counted["foreign"] = self._pipe.foreign
         return counted
+
+    def lost(self) -> int:
+        """Calls without a line that has come."""
+        return self.counters()["lost"]
 
     def close(self) -> None:
         """Give the pipe back, too."""

@@ -33,6 +33,8 @@ COUNTERS = (
     "returned",
     "copies",
     "copies_lost",
+    "copies_entered",
+    "copies_returned",
     "ends_lost",
     "untracked",
     "stacks_collided",
@@ -41,6 +43,8 @@ COUNTERS = (
     "sent_notebook",
     "sent_cell",
 )
+
+_LOST = COUNTERS.index("lost")
 
 # constant -> the kernel function whose bounds it tells, or another name of it.
 _FUNCTIONS = {
@@ -152,6 +156,11 @@ class Program:
         """Hand what is there to `sink`, and tell how many records that was."""
         return 0
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether `drain` left there what had been there when it was called."""
+        return False
+
     def rest(self, sink: Sink, most: int) -> None:
         """Hand over what is left, after `detach`."""
         while self.drain(sink, most):
@@ -233,10 +242,15 @@ class Program:
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""
         counted = {name: self._counters[i].value for i, name in enumerate(COUNTERS)}
-        counted["counted"] = counted["foreign"] = 0
+        counted["emitted"] = counted["counted"] = counted["foreign"] = 0
         loaded = self._bpf.funcs.values()
         counted["skipped"] = sum(syscalls.skipped_runs(one.fd) for one in loaded)
         return counted
+
+    def lost(self) -> int:
+        """Of the counters, how many calls the kernel had no room for."""
+        value: int = self._counters[_LOST].value
+        return value
 
     def close(self) -> None:
         """Unload everything."""
@@ -252,6 +266,11 @@ class Buffered(Program):
     def _read_from(self, reader: Reader) -> None:
         self._reader = reader
         self.stride, self.offset = reader.stride, reader.offset
+        self._emitted = 0
+
+    def _calls_in(self, block: memoryview) -> int:
+        """How many calls these records are of."""
+        return len(block) // self.stride
 
     @property
     def fds(self) -> Sequence[int]:
@@ -260,7 +279,16 @@ class Buffered(Program):
 
     def drain(self, sink: Sink, most: int) -> int:
         """Hand what is committed to `sink`."""
-        return self._reader.drain(sink, most)
+
+        def hand_over(block: memoryview) -> None:
+            sink(block)
+            self._emitted += self._calls_in(block)
+
+        return self._reader.drain(hand_over, most)
+
+    def counters(self) -> dict[str, int]:
+        """The kernel's counters, and how many calls were handed over."""
+        return {**super().counters(), "emitted": self._emitted}
 
     def close(self) -> None:
         """Give the buffer's memory back, too."""

@@ -7,7 +7,7 @@ import ctypes
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
 
 from ..config import Config
-from ..wire import BYTES_SIZE, RECORD_SIZE, pack_stack
+from ..wire import BYTES_SIZE, CALL_KINDS, KIND_AT, RECORD_SIZE, pack_stack
 from . import buffers, memory, owners, syscalls
 from .attach import Attachment
 from .probes import FOLLOW_TASKS, Probe
@@ -97,6 +97,11 @@ class Recorder(Buffered):
         if self._stacks:
             for key in list(self._stacks):
                 del self._stacks[key]
+
+    def _calls_in(self, block: memoryview) -> int:
+        # A record can be of something else; its kind is one byte.
+        kinds = bytes(block[self.offset + KIND_AT :: self.stride])
+        return sum(map(kinds.count, CALL_KINDS))
 
     def _wakeup_mask(self) -> int:
         # Wake the reader when about an eighth of the ring has filled: 2 ** n calls,

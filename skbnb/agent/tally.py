@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from typing import Iterator, Mapping, Sequence
+from typing import Mapping, Sequence
 
 from ..config import Config
 from ..wire import TALLY
 from .attach import Attachment
 from .probes import FOLLOW_TASKS, Probe
-from .program import Program
+from .program import Program, Sink
 
 __all__ = ["Tally"]
 
@@ -25,11 +25,28 @@ class Tally(Program):
     def _loaded(self) -> Sequence[Attachment]:
         return FOLLOW_TASKS + self.probe.calls
 
+    _sums: Sequence[tuple[int, int, bytes, int]] = ()
+
+    def attach(self, config: Config) -> dict[str, int]:
+        """Attach, with no sums."""
+        return {**super().attach(config), "emitted": 0}
+
     def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
+        self._sums = ()
         self._bpf[b"tallies"].clear()
         self._follow_tasks(config)
 
-    def tallies(self) -> Iterator[bytes]:
-        """The sums, packed."""
-        for key, per_cpu in self._bpf[b"tallies"].items():
-            yield TALLY.pack(key.pid, key.scope, key.comm, sum(per_cpu))
+    def rest(self, sink: Sink, most: int) -> None:
+        """Read the sums, after `detach`."""
+        self._sums = [
+            (key.pid, key.scope, key.comm, sum(per_cpu))
+            for key, per_cpu in self._bpf[b"tallies"].items()
+        ]
+
+    def tallies(self) -> list[bytes]:
+        """The sums that were read, packed."""
+        return [TALLY.pack(*one) for one in self._sums]
+
+    def counters(self) -> dict[str, int]:
+        """The kernel's counters, and the calls that the sums add up to."""
+        return {**super().counters(), "emitted": sum(one[-1] for one in self._sums)}

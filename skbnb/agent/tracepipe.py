@@ -52,6 +52,8 @@ class TracePipe:
     ----------
     lines, foreign
         How many lines of ours and of others have been read, ever.
+    is_behind
+        Whether the last look at the pipe left lines in it.
     """
 
     def __init__(self, mark: bytes) -> None:
@@ -61,6 +63,7 @@ class TracePipe:
         self._rest = b""
         self._offset = 0
         self.lines = self.foreign = 0
+        self.is_behind = False
 
     @property
     def fds(self) -> list[int]:
@@ -182,10 +185,12 @@ class TracePipe:
     def _read_text(self) -> bytes:
         # The kernel gives a page at a time.
         pieces: list[bytes] = []
+        self.is_behind = True
         while sum(map(len, pieces)) < _READ_SIZE:
             try:
                 pieces.append(os.read(self._pipe, _READ_SIZE))
             except BlockingIOError:
+                self.is_behind = False
                 break
         return b"".join(pieces)
 
@@ -207,9 +212,10 @@ class TracePipe:
             if word.isdigit()
         )
         number = len(packed) // HANDBOOK.size
+        # Before the reader is waited for: these are not lost.
+        self.lines += number
         if number:
             sink(memoryview(packed))
-        self.lines += number
         return number
 
     def end(self, sink: Sink) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import sniffers
 from ..errors import LessonError
+from ..facts import Facts
 from ..units import counted, listed, printable
 from .catalogue import Exercise, Part, Takes
 from .experiments import Measured
@@ -49,7 +50,8 @@ def _causes(part: Part, measured: Measured, more: int) -> Iterator[str]:
     if about["truncated"]:
         yield f"The trace ended too early: {about['truncated']}."
     if about["lost"]:
-        yield f"{counted(about['lost'], 'call')} lost: the buffer was full."
+        why = Facts.of(measured.events).why_lost
+        yield f"{counted(about['lost'], 'call')} lost: {why}."
     if part.where.get("reason") == "tap-transmit" or not part.where:
         yield _sniffed(measured)
     if part.where.get("detail") == "again" and more > 0:

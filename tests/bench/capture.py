@@ -85,7 +85,7 @@ class Skbnb:
             if frame.kind is wire.Kind.EVENTS:
                 received += len(frame.payload)
             elif frame.kind is wire.Kind.STATS:
-                lost = frame.json["lost"]
+                lost = sum(frame.json[name] for name in wire.LOST)
         return Captured(received // _STRIDE, lost)
 
     def frame(self) -> pd.DataFrame:

@@ -21,7 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kernels",
         default=DEFAULT,
         help=f"what to boot: of {', '.join(SETTINGS)}, all, and brief (a part of the "
-        "tests on the distribution's own kernel and the newest), separated by commas "
+        "tests on the distribution's own kernel, the newest, and two processors), "
+        "separated by commas "
         "(default: %(default)s)",
     )
     parser.addoption(
@@ -84,7 +85,12 @@ def lane(
     for case in asked(request.session.items).values():
         tests[case.setting][case.way].append(case.test)
     guests = [
-        Guest(setting, tests[setting.name], tmp_path_factory.mktemp("guest"))
+        Guest(
+            setting,
+            tests[setting.name],
+            tmp_path_factory.mktemp("guest"),
+            cpus=setting.cpus,
+        )
         for setting in chosen(request.config)
         if setting.name in tests
     ]

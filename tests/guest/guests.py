@@ -30,7 +30,6 @@ CHECKOUT = Path(__file__).parents[2]
 GUEST_SECONDS = 2400
 AT_ONCE = 2
 MEMORY = "2G"
-CPUS = 1  # two wait for each other, where no hardware helps to emulate them
 
 _ROOT = "local,path=/,readonly=on,security_model=none,multidevs=remap"
 _QEMU = (
@@ -98,7 +97,7 @@ class Guest:
         asked: Mapping[str, Sequence[str]],
         folder: Path,
         module: str = "tests.guest.inside",
-        cpus: int = CPUS,
+        cpus: int = 1,
         seconds: int = GUEST_SECONDS,
     ) -> None:
         self.name = setting.name

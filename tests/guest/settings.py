@@ -67,6 +67,8 @@ KILLED = ("live/test_faults.py::test_killed_in_the_middle",)
 AGREEMENT = ("stock/test_agreement.py",)
 DETACHED = ("stock/test_detached.py", "stock/test_missing.py")
 NAMES = ("stock/test_places.py",)
+CLOCK = ("stock/test_machine.py::test_the_clock_is_set_meanwhile",)
+PROCESSORS = ("stock/test_machine.py::test_a_processor_is_taken_away_and_given_back",)
 CALLS = ("stock/test_funccount.py",)
 WAYS = ("stock/test_ways.py",)
 ONE_WAY = ("stock/test_ways.py::test_the_same_curl[kprobe]",)
@@ -108,7 +110,7 @@ EVERYTHING = {
     **BY_PROBE,
     "tracepoint+perf": BUFFERS,
     ITS_OWN: (
-        *(AGREEMENT + DETACHED + NAMES + ALL_CALLS + DOCTOR + COMMAND),
+        *(AGREEMENT + DETACHED + NAMES + CLOCK + ALL_CALLS + DOCTOR + COMMAND),
         *(WAYS + WAYS_WITHIN),
     ),
 }
@@ -123,7 +125,10 @@ WITH_MEANINGS = {
 
 # What every change is tested with: what agrees is seen on two kernels, and each of the
 # other tests runs on one of them.
-BRIEF_OWN = {"fentry": BY_PROBE["fentry"], ITS_OWN: AGREEMENT + DETACHED + ONE_WAY}
+BRIEF_OWN = {
+    "fentry": BY_PROBE["fentry"],
+    ITS_OWN: AGREEMENT + DETACHED + CLOCK + ONE_WAY,
+}
 BRIEF_NEWEST = {
     "fentry": COUNTS,
     "kprobe": COUNTS,
@@ -150,6 +155,9 @@ class Setting(NamedTuple):
         Additions to the kernel's command line.
     headers
         Whether the kernel's own headers are installed there.
+    cpus
+        How many processors it has. Two wait for each other, where no hardware helps to
+        emulate them.
     """
 
     name: str
@@ -158,6 +166,7 @@ class Setting(NamedTuple):
     userland: str | None = None
     boot: tuple[str, ...] = ()
     headers: bool = False
+    cpus: int = 1
 
 
 SETTINGS = {
@@ -182,6 +191,7 @@ SETTINGS = {
             {ITS_OWN: ("stock/test_lockdown.py",)},
             boot=("lockdown=confidentiality",),
         ),
+        Setting("6.1+processors", "6.1", {ITS_OWN: PROCESSORS}, cpus=2),
     )
 }
 
@@ -237,12 +247,12 @@ def choose(names: str) -> list[Setting]:
     return list(chosen.values())
 
 
-def _brief() -> tuple[Setting, Setting]:
-    """The distribution's own kernel, and the newest.
+def _brief() -> tuple[Setting, ...]:
+    """The distribution's own kernel, the newest, and one with two processors.
 
     The first is one that cannot be had, where the distribution's is not known.
     """
     known = (name for name, suite in SUITES.items() if suite == codename())
     name = next(known, "own")
     newest = SETTINGS["newest"]._replace(runs=BRIEF_NEWEST)
-    return Setting(name, name, BRIEF_OWN), newest
+    return Setting(name, name, BRIEF_OWN), newest, SETTINGS["6.1+processors"]

@@ -43,6 +43,7 @@ def _row(
 ) -> list[str]:
     kernel = about.get("kernel", setting.kernel)
     extras = ["its headers"] * setting.headers + [f"`{word}`" for word in setting.boot]
+    extras += [f"{setting.cpus} processors"] * (setting.cpus > 1)
     return [
         " with ".join([kernel, *extras]),
         about.get("userland", "none: it did not come up"),

@@ -61,7 +61,8 @@ class Machine:
             uid = USERS[user]
             ids = [f"--reuid={uid}", f"--regid={uid}", f"--groups={uid},{TRACERS}"]
             enter += ["setpriv", *ids]
-            enter += ["env", f"HOME=/opt/home/{user}", f"USER={user}", "SHELL=/bin/sh"]
+            enter += ["env", "--unset=XDG_CACHE_HOME", f"HOME=/opt/home/{user}"]
+            enter += [f"USER={user}", "SHELL=/bin/sh"]
         return [*enter, "sh", "-c", 'cd /opt/checkout && exec "$0" "$@"', *command]
 
     def run(

@@ -26,7 +26,7 @@ def of(
 
 def assert_complete(trace: skbnb.Trace) -> None:
     about = trace.events.attrs["skbnb"]
-    assert about["lost"] == about["limited"] == about["sightings_lost"] == 0
+    assert about["lost"] == about["sightings_lost"] == about["unaccounted"] == 0
     assert about["captured"] == about["emitted"] == about["calls"]
     assert_numbered(trace)
 
@@ -220,7 +220,7 @@ def test_a_full_buffer_is_counted_to_the_last_clone(buffer: str, full: str) -> N
     others = len(trace.events) - len(of(trace.events, pid=pid))
     assert about["captured"] + about["lost"] == about["calls"] == made + others
     assert about["captured"] == about["emitted"] == len(trace.events)
-    assert about["lost"] > 0
+    assert about["lost"] == about["lost_by"]["full"] > 0
 
 
 def test_max_events_keeps_the_first_and_counts_the_rest() -> None:
@@ -229,9 +229,9 @@ def test_max_events_keeps_the_first_and_counts_the_rest() -> None:
     about = trace.events.attrs["skbnb"]
     assert len(trace.events) == 7
     assert_numbered(trace)
-    assert about["calls"] == 7 + about["limited"]
-    assert about["limited"] >= 8
-    assert about["lost"] == 0
+    assert about["emitted"] == 7
+    assert about["calls"] == 7 + about["lost"]
+    assert about["lost"] == about["lost_by"]["limit"] >= 8
 
 
 def test_max_seconds_stops_tracing_but_not_the_block() -> None:

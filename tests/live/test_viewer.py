@@ -229,7 +229,7 @@ def test_limits(machine: Machine, server: Server) -> None:
     assert "max_seconds is 61.0, and a user may have at most 60" in refused.stderr
     limited = run()
     assert limited.returncode == 0
-    assert "limit of 2 events reached: " in limited.stderr
+    assert " lost: limit of 2 events" in limited.stderr
     # None of this is for root.
     assert "limit of" not in run("--max-seconds", "61", user="root").stderr
 

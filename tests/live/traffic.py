@@ -237,6 +237,12 @@ def timestamping_as(name: str, count: int, text: str = "x") -> None:
     timestamping(count, text)
 
 
+def timestamping_under_names(count: int) -> None:
+    """The same by a thread that takes another name for each datagram."""
+    for number in range(count):
+        timestamping_as(f"n{number}", 1)
+
+
 def timestamping_on(cpu: int, count: int) -> None:
     """The same on this processor, when a line comes."""
     os.sched_setaffinity(0, {cpu})

@@ -70,7 +70,7 @@ def assert_complete(trace: Trace) -> None:
     about = trace.events.attrs["skbnb"]
     assert not trace.truncated
     assert about["captured"] == about["emitted"] == about["calls"] > 0
-    never = ("lost", "limited", "sightings_lost", "tasks_lost", "missed")
+    never = ("lost", "unaccounted", "sightings_lost", "tasks_lost", "missed")
     assert {name: about[name] for name in never} == dict.fromkeys(never, 0)
 
 

@@ -273,7 +273,6 @@ def test_failed_calls_are_no_clones() -> None:
         ({"filters": "comm \x1b"}, "filters none in a, comm \\x1b in b"),
         ({"lost": 1200}, "1,200 lost in b"),
         ({"lost": None}, "unknown how many lost in b"),
-        ({"limited": 3}, "3 counted but not kept in b"),
         ({"missed": 1, "lost": 2}, "2 lost in b; 1 missed in b"),
         ({"truncated": "killed"}, "b is truncated"),
     ],

@@ -216,7 +216,7 @@ def test_what_else_a_kernel_may_do_otherwise(recording: str) -> None:
         return words_of(judge(exercise, 6, Measured(events, "here")))
 
     assert why(events) == ""
-    assert "2 calls lost" in why(events[:-1], lost=2)
+    assert "2 calls lost" in why(events[:-1], lost=2, lost_by={"full": 2})
     assert "too early: cut" in why(events[:-1], truncated="cut")
     assert "1 clone fewer than on the kernels" in why(events[:-1])
     failed = events.assign(kind=["clone"] * 5 + ["failed"])

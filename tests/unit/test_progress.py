@@ -11,11 +11,12 @@ import pytest
 
 from skbnb.progress import Progress
 from skbnb.schema import RECORD, Kind, Scope
-from skbnb.wire import Frame, control
+from skbnb.wire import LOST, Frame, control
 from skbnb.wire import Kind as FrameKind
 from tests.records import hello
 
 STRIDE = RECORD.itemsize + 8
+NOTHING = dict.fromkeys(LOST, 0)
 
 
 def records(number: int, *, first: float = 0.0, seconds: float = 1.0) -> Frame:
@@ -71,21 +72,23 @@ def test_bins_become_wider_and_lose_nothing(
 def test_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 110.0)
     progress = Progress("cell")
-    counts = {"calls": 2000, "lost": 0, "limited": 0}
+    counts = {"calls": 2000, **NOTHING}
     progress.take([*BEGIN, records(1000), control(FrameKind.PROGRESS, **counts)])
     assert progress.line() == (
         "10 s · 500 clones of the cell · 50 a second · 2,000 in all · 0 lost · "
         "192 kB held"
     )
-    counts |= {"lost": 7, "limited": 1}
+    counts |= {"lost_full": 4, "lost_limit": 1, "lost_reader": 2}
     progress.take([*BEGIN, records(1000), *[control(FrameKind.PROGRESS, **counts)] * 2])
     assert "WARNING: 7 lost" in progress.line()
-    assert progress.line().endswith("limit reached: 1 more counted, not kept")
+    counts |= {"lost_full": 0, "lost_limit": 5, "lost_reader": 0}
+    progress.take([*BEGIN, records(1000), *[control(FrameKind.PROGRESS, **counts)] * 3])
+    assert " · 5 lost: limit reached · " in progress.line()
 
 
 def test_of_all_there_are_no_fewer_than_have_come() -> None:
     progress = Progress("all")
-    counts = {"calls": 500, "lost": 0, "limited": 0}
+    counts = {"calls": 500, **NOTHING}
     progress.take([*BEGIN, control(FrameKind.PROGRESS, **counts), records(1000)])
     assert " · 900 clones · " in progress.line()
     assert " · 900 in all · " in progress.line()

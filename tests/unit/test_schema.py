@@ -113,6 +113,9 @@ def test_members_are_naturally_aligned_and_unpadded() -> None:
 def test_sizes_and_abi_on_the_wire(c_says: dict[str, int]) -> None:
     assert c_says["skb_event"] == wire.RECORD_SIZE
     assert c_says["skb_event"] % 8 == 0
+    assert c_says["skb_event.kind"] == wire.KIND_AT
+    assert c_says["sizeof skb_event.kind"] == 1
+    assert wire.CALL_KINDS == (schema.Kind.CLONE, schema.Kind.FAILED)
     assert c_says["skb_bytes"] == wire.BYTES_SIZE
     assert c_says["skb_socket_key"] + c_says["skb_socket"] == wire.SOCKET_SIZE
     assert c_says["SKB_EVENT_ABI"] == wire.ABI

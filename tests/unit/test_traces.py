@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 
 import skbnb
-from skbnb.errors import OptionError, StreamError, TruncatedWarning
+from skbnb.errors import LossWarning, OptionError, StreamError, TruncatedWarning
+from skbnb.notebook import warn
 from skbnb.schema import COLUMNS, DERIVED, Has
 from skbnb.traces import Selection, Trace
-from skbnb.wire import BYTES_SIZE, Frame, Kind, control
+from skbnb.views import receipt
+from skbnb.wire import BYTES_SIZE, PARTS, Frame, Kind, control
 from tests.records import (
     STRIDE,
     absent,
@@ -378,16 +380,21 @@ def test_a_scope_that_is_none() -> None:
 
 
 def test_what_is_said_of_the_trace() -> None:
-    frame = events(record(), calls=10, lost=4, limited=5, failed=0)
+    frame = events(
+        record(), calls=12, missed=2, lost_full=3, lost_limit=5, lost_reader=1
+    )
     about = frame.attrs["skbnb"]
     for name, value in {
         "probe": "tracepoint",
         "kernel": "6.0.0-fake",
-        "calls": 10,
+        "calls": 12,
         "emitted": 1,
         "captured": 1,
-        "lost": 4,
-        "limited": 5,
+        "missed": 2,
+        "lost": 9,
+        "lost_by": {"full": 3, "limit": 5, "reader": 1},
+        "unaccounted": 0,
+        "clock_step": 0.0,
         "duration": 1.0,
         "truncated": "",
         "ended": "stop",
@@ -395,6 +402,43 @@ def test_what_is_said_of_the_trace() -> None:
     }.items():
         assert about[name] == value, name
     assert frame.head(0).attrs["skbnb"] == about
+
+
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        (3_600_000_000_000, 3600.0),
+        (-50_000_000, -0.05),
+        # What it takes to read two clocks is no step.
+        (49_999_999, 0.0),
+        (-49_999_999, 0.0),
+    ],
+)
+def test_a_clock_that_is_set_meanwhile(moved: int, said: float) -> None:
+    # An hour later by one clock; by the other, that and the step.
+    hour = 3_600_000_000_000
+    later = {
+        "monotonic": hello()["monotonic"] + hour,
+        "realtime": hello()["realtime"] + hour + moved,
+    }
+    frame = events(record(), **later)
+    assert frame.attrs["skbnb"]["clock_step"] == said
+    assert ("WARNING: the clock went" in receipt(frame)) == bool(said)
+    assert frame["time"].equals(events(record())["time"])
+
+
+def test_what_does_not_add_up_is_said() -> None:
+    with pytest.warns(LossWarning, match="2 were sent and 1 came"):
+        warn(Trace(frames(record(), calls=2)))
+    with pytest.warns(LossWarning, match="^1 call unaccounted for$"):
+        warn(Trace(frames(record(), calls=2, emitted=1)))
+    with pytest.warns(LossWarning, match="4 of 9 clones lost: 1 ring full, 3 not read"):
+        counts = {"calls": 9, "emitted": 5, "lost_full": 1, "lost_reader": 3}
+        warn(Trace(frames(*[record()] * 5, **counts)))
+
+
+def test_a_limit_that_was_asked_for_is_no_warning() -> None:
+    warn(Trace(frames(record(), calls=5, lost_limit=4)))
 
 
 def test_records_are_the_same_in_any_frames() -> None:
@@ -519,7 +563,7 @@ def test_a_record_from_the_future(name: str) -> None:
         events(record(**{name: 99}))
 
 
-@pytest.mark.parametrize("name", ["calls", "lost", "limited", "began", "ended"])
+@pytest.mark.parametrize("name", ["calls", *PARTS, "began", "ended"])
 @pytest.mark.parametrize("value", [None, "3", -1, 1.5, [], 10**30])
 def test_a_stats_that_lies(name: str, value: Any) -> None:
     made = frames(record())

@@ -22,6 +22,12 @@ HOSTILE = ("<img src=x oner", "<b>bold</b>", "&lt;x", "a\"'b", "\x1b[31m\n\u202e
 # ------------------------------------------------------------------ the receipt
 
 
+def lost(**causes: int) -> dict[str, Any]:
+    """What a trace says of itself that lost so many calls by these causes."""
+    by = {"full": 0, "limit": 0, "reader": 0, **causes}
+    return {"lost": sum(causes.values()), "lost_by": by}
+
+
 def test_the_receipt_of_a_trace_that_went_well() -> None:
     assert views.receipt(example(others={"notebook": 2, "other": 5})) == (
         "6 clones in 0.013 s by 2 processes · probe tracepoint, sees every clone · "
@@ -42,20 +48,27 @@ def test_the_receipt_of_a_trace_that_went_well() -> None:
         ({"probe": None}, "probe unknown, misses: unknown"),
         ({"source": "recording"}, "recorded on 6.18.44"),
         ({"source": "recording", "kernel": None}, "recorded on an unknown kernel"),
-        ({"captured": 13, "emitted": 1234}, "captured 13 of 1,234, 0 lost"),
-        ({"emitted": None}, "captured 6 of unknown"),
-        ({"lost": 1200}, "WARNING: 1,200 lost: ring full"),
+        ({"captured": 13, "calls": 1234}, "captured 13 of 1,234, 0 lost"),
+        ({"calls": None}, "captured 6 of unknown"),
+        (lost(full=1200), "WARNING: 1,200 lost: ring full"),
+        (lost(reader=7), "WARNING: 7 lost: not read in time"),
+        (
+            lost(full=3, limit=1000, reader=7),
+            "WARNING: 1,010 lost: 3 ring full, 1,000 limit of 1,000,000 events, 7 not "
+            "read in time",
+        ),
+        (lost(limit=37), "captured 6 of 6, 37 lost: limit of 1,000,000 events ·"),
+        ({**lost(limit=37), "max_events": None}, ", 37 lost: limit reached"),
+        ({"emitted": 7}, "WARNING: 7 were sent and 6 came"),
+        ({"unaccounted": -1}, "WARNING: -1 calls unaccounted for"),
+        (
+            {"clock_step": 3600.5},
+            "WARNING: the clock went 1 h 0 min forward meanwhile, and `time` as before",
+        ),
+        ({"clock_step": -0.25}, "WARNING: the clock went 0.25 s back meanwhile"),
         ({"lost": None}, "WARNING: lost unknown"),
         ({"truncated": True, "ended": "lost agent"}, "TRUNCATED: lost agent"),
         ({"truncated": "the stream has no end"}, "TRUNCATED: the stream has no end"),
-        (
-            {"limited": 37, "max_events": 1000},
-            "limit of 1,000 events reached: 37 more counted, not kept",
-        ),
-        (
-            {"limited": 37, "max_events": None},
-            "limit reached: 37 more counted, not kept",
-        ),
         (
             {"ended": "max_seconds", "max_seconds": 2.0},
             "stopped after 2 s by --max-seconds",
@@ -71,6 +84,7 @@ def test_the_receipt_of_a_trace_that_went_well() -> None:
         ({"missed": 3}, "WARNING: 3 missed: too many calls under way"),
         ({"skipped": 2}, "at most 2 clones unseen: probe was busy"),
         ({"copies_lost": 1, "stacks_missing": 2}, "WARNING: lost 1 copy, 2 stacks"),
+        ({"copies_missed": 2}, "WARNING: lost 2 copies"),
         ({"ends_lost": 3}, "WARNING: lost 3 clone's ends"),
         ({"untracked": 4}, "WARNING: 4 packets not followed"),
     ],
@@ -246,7 +260,7 @@ def test_html_says_how_many_processes_it_leaves_out() -> None:
 
 
 def test_html_marks_warnings() -> None:
-    page = Reader(views.html(example(lost=1200, truncated="gone <away>")))
+    page = Reader(views.html(example(**lost(full=1200), truncated="gone <away>")))
     assert [text for tag, text in page.texts if tag == "strong"] == [
         "WARNING: 1,200 lost: ring full",
         "TRUNCATED: gone <away>",

@@ -71,12 +71,14 @@ def test_what_a_handbooks_program_fills(via: str) -> None:
 
 @pytest.mark.parametrize("via", ["trace", "perf"])
 def test_what_it_says_of_itself(via: str) -> None:
-    said = receipt(trace(via, *CALLS, calls=5, lost=2, counted=4, foreign=4).events)
+    said = receipt(
+        trace(via, *CALLS, calls=5, lost_full=2, counted=4, foreign=4).events
+    )
     assert "3 clones in 1 s by 2 threads" in said
     assert f"via {via}: the whole machine, pid is the thread's" in said
     assert "4 lines of others left out" in said
     assert "WARNING: it counted 4 of 5 calls" in said
-    assert "captured 3 of 3, WARNING: 2 lost: " in said
+    assert "captured 3 of 5, WARNING: 2 lost: " in said
     assert "outside" not in said
 
 
@@ -97,6 +99,7 @@ def test_sums() -> None:
         records.tally() + records.tally(pid=50, scope=1, calls=7, comm=b"$x$ <i>"),
         records.tally(pid=51, scope=2, calls=4),
         calls=15,
+        lost_full=1,
     )
     assert made.events.to_dict("list") == {
         "comm": ["curl"],
@@ -108,7 +111,7 @@ def test_sums() -> None:
     assert made.select(pid=50)["comm"].tolist() == ["$x$ <i>"]
     said = receipt(made.events)
     assert "3 clones in 1 s by 1 process" in said
-    assert "captured 14 of 14, WARNING: 1 lost: no room for its process" in said
+    assert "captured 14 of 15, WARNING: 1 lost: no room for its process" in said
     assert "outside the cell: 4 notebook, 7 other" in said
     assert "&lt;i&gt;" in html(made.select("all"))
     assert "curl" in repr(TraceView(made.events))
@@ -199,7 +202,8 @@ def test_while_it_runs(via: str) -> None:
     hello = control(Kind.HELLO, **records.hello(via=via, stride=40, offset=0))
     frames = (hello, *frames[1:])
     progress = Progress("all")
-    progress.take([*frames, control(Kind.PROGRESS, calls=3, lost=None, limited=0)])
+    lost = {"lost_full": None, "lost_limit": 0, "lost_reader": 0}
+    progress.take([*frames, control(Kind.PROGRESS, calls=3, **lost)])
     assert progress.clones == 3
     assert "lost unknown" in progress.line()
     lines = Lines(Selection("all")).take(frames)
