@@ -22,6 +22,7 @@ from skbnb.session import Session
 from skbnb.traces import Selection, Trace
 from skbnb.transport import AgentTransport
 from skbnb.wire import PARTS, Frame, Kind
+from tests.ledger import Fault
 from tests.live import traffic
 from tests.live.traffic import apart
 
@@ -147,7 +148,7 @@ def flood(seconds: float = 0.0) -> dict[int, int]:
 
 def stop_the_reader(
     agent: Stoppable, counter: AgentTransport, options: dict[str, Any], seconds: float
-) -> None:
+) -> str:
     with counted(counter) as counts:
         session = begin(agent, **options)
         agent.reads.clear()
@@ -167,27 +168,39 @@ def stop_the_reader(
     else:
         assert about["lost_by"]["reader"] > 0
         assert about["lost_by"]["limit"] == 0
+    return _lost(about)
+
+
+def _lost(about: dict[str, Any]) -> str:
+    parts = ", ".join(f"{n:,} by {why}" for why, n in about["lost_by"].items() if n)
+    return f"{about['lost']:,} of {about['calls']:,} clones, and said so: {parts}"
 
 
 @pytest.mark.parametrize("options", WAYS, ids=str)
 def test_a_reader_that_stops(
-    agent: Stoppable, counter: AgentTransport, options: dict[str, Any]
+    agent: Stoppable, counter: AgentTransport, options: dict[str, Any], fault: Fault
 ) -> None:
-    stop_the_reader(agent, counter, options, 0)
+    lost = stop_the_reader(agent, counter, options, 0)
+    fault(f"The reader stopped until the agent waits ({_said(options)})", lost)
+
+
+def _said(options: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in options.items()) or "ring"
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("options", WAYS, ids=str)
 def test_a_reader_that_stops_for_half_a_minute(
-    agent: Stoppable, counter: AgentTransport, options: dict[str, Any]
+    agent: Stoppable, counter: AgentTransport, options: dict[str, Any], fault: Fault
 ) -> None:
-    stop_the_reader(agent, counter, options, 30)
+    lost = stop_the_reader(agent, counter, options, 30)
+    fault(f"The reader stopped for half a minute ({_said(options)})", lost)
 
 
 @pytest.mark.parametrize("options", [*WAYS[:3], {"via": "trace"}], ids=str)
 def test_an_agent_that_stops(
-    agent: Stoppable, counter: AgentTransport, options: dict[str, Any]
+    agent: Stoppable, counter: AgentTransport, options: dict[str, Any], fault: Fault
 ) -> None:
     with counted(counter) as counts:
         session = begin(agent, **options)
@@ -200,6 +213,7 @@ def test_an_agent_that_stops(
     about = assert_adds_up(trace, counts[0], made)
     # From now on it is for the reader to be waited for, or not.
     assert about["lost_by"]["full"] > 0
+    fault(f"The agent itself stopped for a while ({_said(options)})", _lost(about))
 
 
 def test_sums_for_which_there_is_no_room(
@@ -321,7 +335,7 @@ def test_the_notebooks_death_ends_it_though_its_pipes_live_on() -> None:
 
 @pytest.mark.parametrize("options", WAYS[:3], ids=str)
 def test_an_agent_that_is_moved_to_another_processor(
-    agent: Stoppable, counter: AgentTransport, options: dict[str, Any]
+    agent: Stoppable, counter: AgentTransport, options: dict[str, Any], fault: Fault
 ) -> None:
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
@@ -333,7 +347,10 @@ def test_an_agent_that_is_moved_to_another_processor(
             os.sched_setaffinity(agent.pid, {cpu})
             made.update(dict.fromkeys(traffic.on_two_processors(5_000), 5_000))
         trace = end(session)
-    assert_adds_up(trace, counts[0], made)
+    about = assert_adds_up(trace, counts[0], made)
+    lost = _lost(about) if about["lost"] else f"nothing of {about['calls']:,} clones"
+    what = "The agent moved from one processor to another and back"
+    fault(f"{what} ({_said(options)})", lost)
 
 
 def test_what_a_killed_agent_did_is_unknown(agent: Stoppable) -> None:

@@ -226,8 +226,10 @@ def test_killed_while_it_compiles() -> None:
     assert folder.exists()
     # The next one, when it is a minute old.
     os.utime(folder, (0, 0))
-    with skbnb.trace(transport=AgentTransport()):
+    again = AgentTransport()
+    with skbnb.trace(transport=again):
         assert not folder.exists()
+    again.close()
 
 
 def test_killed_in_the_middle() -> None:
@@ -258,7 +260,7 @@ ENDS: dict[int | None, str] = {
 }
 
 
-@pytest.mark.parametrize("how", ENDS, ids=str)
+@pytest.mark.parametrize("how", ENDS, ids=ENDS.__getitem__)
 def test_nothing_is_left_after_the_agent(
     how: int | None, watch: Watch, fault: Fault
 ) -> None:
@@ -281,7 +283,7 @@ def test_nothing_is_left_after_the_agent(
     fault(f"The agent {ENDS[how]} while it traces", "nothing" if how is None else cut)
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=str)
+@pytest.mark.parametrize("how", list(ENDS)[:2], ids=ENDS.__getitem__)
 def test_nothing_is_left_after_the_notebook(
     how: int, watch: Watch, fault: Fault
 ) -> None:
