@@ -127,7 +127,7 @@ def tracepoints() -> Group:
 def perf_number(tracepoint: str) -> int | None:
     """What perf knows a tracepoint by, as ``raw_syscalls:sys_enter``."""
     text = _read("tracefs", f"events/{tracepoint.replace(':', '/')}/id")
-    return int(text) if re.fullmatch(r"\d{1,9}\s*", text) else None
+    return int(text) if re.fullmatch(r"\d{1,9}\n?", text) else None
 
 
 def _read(file_system: str, name: str) -> str:
