@@ -16,6 +16,7 @@ from .session import Session, interrupts_held
 from .transport import ReplayTransport, Transport, from_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from .traces import Selection, Trace
@@ -88,8 +89,8 @@ class Tracing:
             warnings.warn(self._session.complaint, RuntimeWarning, stacklevel=3)
         return self.trace
 
-    def so_far(self) -> tuple[Frame, ...]:
-        """The frames that have come so far."""
+    def so_far(self) -> Sequence[Frame]:
+        """The frames that have come so far, and those that come later, too."""
         return self._session.frames if self._session else ()
 
     def __enter__(self) -> Trace:
@@ -109,7 +110,8 @@ def warn(trace: Trace) -> None:
     """Say what is missing from a trace that nobody displays."""
     from .facts import Facts
 
-    about = trace.events.attrs["skbnb"]
+    outline = trace.outline
+    about = outline.attrs["skbnb"]
     if about["truncated"]:
         warnings.warn(
             f"the trace is truncated: {about['truncated']}",
@@ -119,7 +121,7 @@ def warn(trace: Trace) -> None:
     if about["lost"]:
         warnings.warn(
             f"{about['lost']:,} of {about['calls']:,} clones lost: "
-            f"{Facts.of(trace.events).why_lost}",
+            f"{Facts.of(outline).why_lost}",
             LossWarning,
             stacklevel=3,
         )
