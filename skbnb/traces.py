@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Literal
@@ -280,6 +280,47 @@ class Trace:
             return
         for since, until in self._filled.index.cuts(rows, self._choose):
             yield self._part(since, until)
+
+    def to_parquet(
+        self,
+        folder: str | FilePath,
+        *,
+        rows: int = ROWS,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Write the events as a folder of Parquet files; see `parquet.to_parquet`.
+
+        ::
+
+            skbnb.load("long.skbt").to_parquet("long/")
+
+        Parameters
+        ----------
+        folder
+            It must be empty, or not there yet.
+        rows
+            How many each file has at most.
+        progress
+            Called with how many rows have been written, and of how many.
+
+        Returns
+        -------
+        int
+            How many files there are.
+
+        Raises
+        ------
+        OptionError
+            There is something in the folder, or pyarrow is not installed.
+        OSError
+            It cannot be written.
+        """
+        from .parquet import to_parquet
+
+        told = progress or (lambda done, total: None)
+        return to_parquet(
+            self.partitions(rows), folder, lambda done: told(done, self._rows)
+        )
 
     @property
     def _rows(self) -> int:

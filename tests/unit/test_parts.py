@@ -282,8 +282,7 @@ skbnb.load(sys.argv[1]).replace(skbnb.traces.Selection("all")).between(0, 0.1)
 Path("/proc/self/clear_refs").write_text("5")  # the peak from here on
 before = peak()
 trace = skbnb.load(sys.argv[2]).replace(skbnb.traces.Selection("all"))
-for part in trace.partitions(20_000):
-    pass
+trace.to_parquet(sys.argv[3], rows=20_000)
 print(peak() - before)
 """
 
