@@ -29,7 +29,7 @@ _RESIDENT = 32 << 20
 class Frames(Sequence[Frame]):
     """Frames that came one by one, and may still do: those in a file, then the others.
 
-    Of the former only their places are kept. The payloads of EVENTS are what `read`
+    Of the former only their places are kept. The payloads of EVENTS are what ``read``
     gives, which may be views; all others are bytes.
 
     Parameters

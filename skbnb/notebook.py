@@ -175,7 +175,8 @@ def trace(
         How records come from the kernel, where its struct members are learnt, and how
         large the buffer is: see `skbnb.config.Config`.
     record
-        A file that gets the stream as it comes.
+        A file that gets the stream as it comes. The trace is kept there, and not in
+        memory: what comes after the disk is full is, with a warning.
     transport
         Where frames come from; by default the notebook's warm agent.
 

@@ -114,6 +114,8 @@ def _write(
         table = table.replace_schema_metadata(schema.metadata)
         pq.write_table(table, folder / names[-1], compression="zstd")
         rows += len(frame)
+        # Not two of them at a time.
+        del frame, table
         progress(rows)
     return names
 

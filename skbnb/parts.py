@@ -227,8 +227,9 @@ class Part:
 
     def calls(self) -> Fields:
         """As `records.Source` has it; and ``arrival``."""
-        batches, chosen = [self._index.batch(None)], [np.zeros(0, np.bool_)]
-        arrivals, whole = [np.zeros(0, "u8")], set()
+        names = self._index.batch(None).records.dtype.names or ()
+        found, whole = [self._nothing(names)], set()
+        found[0]["arrival"] = np.empty(0, "u8")
         for piece in self._index.called_between(self._since, self._until):
             batch = self._index.batch(piece)
             is_call, arrival = _calls(batch, piece)
@@ -236,13 +237,11 @@ class Part:
             if self._choose:
                 mine &= self._choose(batch.records)
             if mine.any():
-                batches.append(batch)
-                chosen.append(mine)
-                arrivals.append(arrival[mine])
+                found.append(extract([batch], [mine], names))
+                found[-1]["arrival"] = arrival[mine]
             if np.count_nonzero(mine) == piece["rows"]:
                 whole.add(int(piece["start"]))
-        fields = extract(batches, chosen, batches[0].records.dtype.names or ())
-        fields["arrival"] = np.concatenate(arrivals)
+        fields = _together(found)
         self._counts = self._own_numbers(fields, whole)
         return fields
 
@@ -273,16 +272,20 @@ class Part:
 
     def later(self, kinds: Collection[Kind], names: Sequence[str]) -> Fields:
         """As `records.Source` has it."""
-        batches, chosen = [self._index.batch(None)], [np.zeros(0, np.bool_)]
+        found = [self._nothing(names)]
         for piece in self._index.with_numbers("later", self._counts):
             batch = self._index.batch(piece)
             mine = are(kinds, batch)
-            _, found = _places(self._counts, batch.records["count"][mine])
-            mine[mine] = found
-            if found.any():
-                batches.append(batch)
-                chosen.append(mine)
-        return extract(batches, chosen, names)
+            _, ours = _places(self._counts, batch.records["count"][mine])
+            mine[mine] = ours
+            if ours.any():
+                found.append(extract([batch], [mine], names))
+        return _together(found)
+
+    def _nothing(self, names: Sequence[str]) -> Fields:
+        """No records, so that their members are known."""
+        batch = self._index.batch(None)
+        return extract([batch], [np.zeros(0, np.bool_)], names)
 
     def reused(self, rows: Fields) -> Mask:
         """As `records.Source` has it."""
@@ -342,6 +345,14 @@ def _last(calls: npt.NDArray[Any]) -> npt.NDArray[Any]:
     again = pd.Series(calls["clone"]).duplicated(keep="last").to_numpy()
     last: npt.NDArray[Any] = calls[~again]
     return last
+
+
+def _together(found: list[Fields]) -> Fields:
+    """The members of several pieces, which are let go on the way."""
+    names = [*found[0]]
+    return {
+        name: np.concatenate([piece.pop(name) for piece in found]) for name in names
+    }
 
 
 def _calls(batch: Batch, piece: Any) -> tuple[Mask, npt.NDArray[Any]]:

@@ -485,9 +485,9 @@ def load(path: str | FilePath) -> Trace:
     Somebody may remove the file meanwhile, or put another in its place, as `Trace.save`
     and ``record`` do: the trace stays what it was. If somebody makes the file itself
     shorter, what is looked at next raises a `StreamError`; but if that happens in the
-    instant in which it is being read, the kernel ends this process with SIGBUS (a
-    notebook then says that its kernel died, and `faulthandler`, which Jupyter enables,
-    where).
+    instant in which it is being read, the kernel ends this process with SIGBUS. (A
+    notebook then says that its kernel died, and ``faulthandler``, which Jupyter
+    enables, says where.)
 
     Raises
     ------

@@ -189,6 +189,7 @@ TAP: dict[str, type | tuple[type, ...]] = {
 
 
 Payload = Union[bytes, memoryview]
+"""Of a mapped recording, a view into the map."""
 
 
 class Frame(NamedTuple):
