@@ -32,7 +32,7 @@ nitpick_ignore_regex = [
     # The standard library's and other projects': the site is built without a network.
     (
         r"py:.*",
-        r"(collections\.abc|go|np|npt|numpy|os|pandas|pathlib|pd|plotly|zipfile)\..*",
+        r"(collections\.abc|datetime|go|np|npt|numpy|os|pandas|pathlib|pd|plotly|zipfile)\..*",
     ),
     (r"py:class", r"InteractiveShell|NDArray|StrPath"),
     # What a signature passes on, and nobody makes who uses it.

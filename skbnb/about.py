@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .traces import Selection
 
-__all__ = ["about"]
+__all__ = ["about", "captured_in", "others_in"]
 
 Fields = Mapping[str, Any]
 
@@ -43,8 +43,8 @@ def about(
     hello: Fields,
     stats: Fields,
     taps: Fields,
-    rows: pd.DataFrame,
-    chosen: npt.NDArray[np.bool_],
+    captured: int,
+    others: Mapping[str, int],
     selection: Selection,
 ) -> dict[str, Any]:
     """What the frames say, and what their rows add up to; None is unknown.
@@ -53,10 +53,10 @@ def about(
     ----------
     hello, stats, taps
         The fields of these frames; none of those that have not come.
-    rows
-        All of the trace's.
-    chosen
-        Which of them are shown.
+    captured
+        Calls that are in the trace's rows.
+    others
+        Scope -> how many rows are not shown.
     selection
         In words.
     """
@@ -74,8 +74,8 @@ def about(
         **{name: hello.get(name) for name in _OF_HELLO},
         "scope": selection.effective_scope,
         "filters": selection.filters,
-        "others": _others(rows, ~chosen),
-        "captured": _captured(rows),
+        "others": dict(others),
+        "captured": captured,
         **_account(stats),
         "clock_step": _clock_step(hello, stats),
         "counted": stats.get("counted") if via in FIRST_PROGRAMS else None,
@@ -111,14 +111,14 @@ def _clock_step(hello: Fields, stats: Fields) -> float | None:
     return 0.0 if abs(step) < _NO_STEP_NS else step / 1e9
 
 
-def _captured(rows: pd.DataFrame) -> int:
+def captured_in(rows: pd.DataFrame) -> int:
     """Calls that are in the rows."""
     if "kind" in rows:
         return int(rows["kind"].isin(["clone", "failed"]).sum())
     return int(rows["clones"].sum())
 
 
-def _others(rows: pd.DataFrame, others: npt.NDArray[np.bool_]) -> dict[str, int]:
+def others_in(rows: pd.DataFrame, others: npt.NDArray[np.bool_]) -> dict[str, int]:
     """Scope -> how many of these rows, or of the calls that they add up."""
     if "scope" not in rows:
         return {}

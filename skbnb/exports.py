@@ -2,7 +2,7 @@
 """A trace's rows for other programs: a page, Perfetto's user interface, a table.
 
 What pandas writes by itself (``df.to_parquet()``, which keeps ``df.attrs``) is not
-here.
+here, nor what may be more than fits into memory (`Trace.to_parquet`).
 """
 
 from __future__ import annotations

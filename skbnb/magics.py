@@ -75,7 +75,8 @@ class SkbMagics(Magics):
         "--record",
         type=unquoted,
         metavar="FILE",
-        help="Write the recording to FILE as it comes.",
+        help="Write the recording to FILE as it comes, and keep it there: a trace that "
+        "is recorded takes no memory.",
     )
     @argument(
         "--panel",

@@ -9,7 +9,7 @@ from typing import Any
 
 from .containers import container_of
 from .units import printable
-from .wire import unpack_stacks
+from .wire import Payload, unpack_stacks
 
 __all__ = ["Names"]
 
@@ -46,7 +46,7 @@ class Names:
     stacks: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, symbols: Mapping[str, Any], payloads: Sequence[bytes]) -> Names:
+    def of(cls, symbols: Mapping[str, Any], payloads: Sequence[Payload]) -> Names:
         """Those of a SYMBOLS frame, which may be missing, and of STACKS payloads.
 
         Raises

@@ -16,6 +16,7 @@ from .session import Session, interrupts_held
 from .transport import ReplayTransport, Transport, from_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from .traces import Selection, Trace
@@ -88,8 +89,8 @@ class Tracing:
             warnings.warn(self._session.complaint, RuntimeWarning, stacklevel=3)
         return self.trace
 
-    def so_far(self) -> tuple[Frame, ...]:
-        """The frames that have come so far."""
+    def so_far(self) -> Sequence[Frame]:
+        """The frames that have come so far, and those that come later, too."""
         return self._session.frames if self._session else ()
 
     def __enter__(self) -> Trace:
@@ -109,7 +110,7 @@ def warn(trace: Trace) -> None:
     """Say what is missing from a trace that nobody displays."""
     from .facts import Facts
 
-    facts = Facts.of(trace.events)
+    facts = Facts.of(trace.outline)
     if facts.truncated:
         warnings.warn(
             f"the trace is truncated: {facts.truncated}", TruncatedWarning, stacklevel=3
@@ -172,7 +173,8 @@ def trace(
         How records come from the kernel, where its struct members are learnt, and how
         large the buffer is: see `skbnb.config.Config`.
     record
-        A file that gets the stream as it comes.
+        A file that gets the stream as it comes. The trace is kept there, and not in
+        memory: what comes after the disk is full is, with a warning.
     transport
         Where frames come from; by default the notebook's warm agent.
 

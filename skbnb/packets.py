@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ import pandas as pd
 from . import pcapng
 from .errors import OptionError
 from .schema import BYTES, RECORD
+from .wire import Payload
 
 if TYPE_CHECKING:
     import os
@@ -72,7 +73,7 @@ class Packets(Sequence[Packet]):
         Nobody asked for them.
     """
 
-    def __init__(self, payloads: Sequence[bytes], hello: dict[str, Any]) -> None:
+    def __init__(self, payloads: Sequence[Payload], hello: Mapping[str, Any]) -> None:
         if not hello.get("snaplen"):
             raise OptionError(
                 "this trace kept no bytes of packets", "Trace with --snaplen 256."

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from .errors import StreamError
 from .schema import BYTES, HANDBOOK, RECORD, Has, Kind, Scope
 from .units import printable
+from .wire import Payload
 
 __all__ = ["Form", "name_of"]
 
@@ -62,7 +63,7 @@ class Form:
         """What `records` gives."""
         return RECORD if self.struct is HANDBOOK else self.struct
 
-    def records(self, payload: bytes) -> npt.NDArray[Any]:
+    def records(self, payload: Payload) -> npt.NDArray[Any]:
         """The records of a payload, without one that it ends in the middle of."""
         number = len(payload) // self.stride
         found: npt.NDArray[Any] = np.ndarray(

@@ -13,10 +13,11 @@ import numpy as np
 from .charts.model import Axis, Chart, Series
 from .charts.palette import GREY, PALETTE
 from .charts.rows import row_axis
+from .frames import Frames
 from .payloads import Form
 from .schema import WITHIN, Kind
 from .units import counted, duration, nice, printable, si
-from .wire import LOST, Frame
+from .wire import LOST, Frame, Payload
 from .wire import Kind as FrameKind
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class Progress:
         Of skb_clone() on the whole machine, as the agent counted them last; of those
         lost, how many were past the limit. None: it has not said yet.
     size
-        Bytes of records that are held in memory.
+        Bytes of records.
+    in_file
+        How many of them are in a file, and not held in memory.
     clones
         Within the scope.
     """
@@ -59,6 +62,7 @@ class Progress:
     lost: int | None = None
     limited: int = 0
     size: int = 0
+    in_file: int = 0
     clones: int = 0
     _seen: int = 0
     _kept: int = 0
@@ -76,7 +80,10 @@ class Progress:
             self._take(frames)
 
     def _take(self, frames: Sequence[Frame]) -> None:
-        new, self._seen = frames[self._seen :], len(frames)
+        new = frames[self._seen :]
+        self._seen += len(new)
+        if isinstance(frames, Frames):
+            self.in_file = frames.in_file
         for frame in new:
             if frame.kind is FrameKind.HELLO:
                 self._form = Form.of(frame.fields)
@@ -90,7 +97,7 @@ class Progress:
             elif frame.kind is FrameKind.EVENTS:
                 self._take_records(frame.payload)
 
-    def _take_records(self, payload: bytes) -> None:
+    def _take_records(self, payload: Payload) -> None:
         self.size += len(payload)
         records = self._form.records(payload)
         is_call = np.isin(records["kind"], [Kind.CLONE, Kind.FAILED])
@@ -138,7 +145,7 @@ class Progress:
             f"{si(rate, '').rstrip()} a second",
             self._in_all(),
             self._loss(),
-            f"{si(self.size, 'B')} held",
+            self._where(),
         ]
         return " · ".join(words)
 
@@ -154,6 +161,13 @@ class Progress:
         if self.lost > self.limited:
             return f"WARNING: {self.lost:,} lost"
         return f"{self.lost:,} lost" + (": limit reached" if self.limited else "")
+
+    def _where(self) -> str:
+        """Where the records are; of the file it is known what has come meanwhile."""
+        held = max(self.size - self.in_file, 0)
+        words = [f"{si(self.in_file, 'B')} recorded"] if self.in_file else []
+        words += [f"{si(held, 'B')} held"] if held or not words else []
+        return ", ".join(words)
 
     def _of(self) -> str:
         processes = counted(len(self._by_process), "process")

@@ -10,9 +10,16 @@ from __future__ import annotations
 import functools
 import ipaddress
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from enum import IntEnum
-from typing import Any
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +42,24 @@ from .schema import (
     columns_of,
 )
 from .units import printable
+from .wire import Payload
 
-__all__ = ["events_frame"]
+__all__ = [
+    "CALLS",
+    "ENDS",
+    "Batch",
+    "Fields",
+    "Source",
+    "Told",
+    "Whole",
+    "are",
+    "batch_of",
+    "check",
+    "check_kinds",
+    "extract",
+    "groups",
+    "rows_frame",
+]
 
 Fields = dict[str, npt.NDArray[Any]]
 Records = npt.NDArray[Any]
@@ -53,123 +76,224 @@ MADE = (
 )
 
 
-def events_frame(
-    payloads: Sequence[bytes],
-    hello: dict[str, Any],
-    ready: dict[str, Any],
-    names: Names,
-    sockets: bytes = b"",
-) -> pd.DataFrame:
-    """Every event of a trace, with the columns of `schema.COLUMNS`, sorted by time.
+@dataclass(frozen=True)
+class Told:
+    """What the other frames of a trace say of its records.
+
+    Parameters
+    ----------
+    hello, ready
+        The fields of these frames; they may be empty.
+    names
+        What the numbers in the records are called.
+    sockets
+        Payload of the SOCKETS frames.
+    """
+
+    hello: Mapping[str, Any]
+    ready: Mapping[str, Any]
+    names: Names
+    sockets: bytes = b""
+
+    @property
+    def base(self) -> int:
+        """The number of the last call before the trace."""
+        return int(self.ready.get("base", 0))
+
+    @property
+    def began(self) -> int:
+        """When tracing began, in ns of the monotonic clock."""
+        return int(self.ready.get("ts", 0))
+
+    @property
+    def offset(self) -> int:
+        """From that clock to the wall clock, in ns."""
+        return int(self.hello.get("realtime", 0) - self.hello.get("monotonic", 0))
+
+
+class Source(Protocol):
+    """Records: calls, and what later ones say of them."""
+
+    def calls(self) -> Fields:
+        """All members of the records that are rows, in order of arrival."""
+
+    def later(self, kinds: Collection[Kind], names: Sequence[str]) -> Fields:
+        """Some members of the records of other kinds that say something of a row."""
+
+    def reused(self, rows: Fields) -> npt.NDArray[np.bool_]:
+        """Of which rows, sorted by time, the clone's address is a later call's, too."""
+
+
+class Whole:
+    """All records of a trace.
 
     Parameters
     ----------
     payloads
-        Of the EVENTS frames. None of them, and the other arguments may be empty.
-    hello, ready
-        The fields of these frames.
-    names
-        What the numbers in the records are called.
-    sockets
-        Payload of the SOCKETS frame.
+        Of the EVENTS frames.
+    form
+        How they are read.
 
     Raises
     ------
     StreamError
         These are no records.
     """
-    batches = list(_batches(payloads, Form.of(hello)))
-    _check_kinds(batches)
-    fields = _in_order(_join(batches))
+
+    def __init__(self, payloads: Sequence[Payload], form: Form) -> None:
+        # One without records, so that there is one.
+        self._batches = [batch_of(payloads[:0], form)]
+        for group in groups(payloads):
+            before = self._batches[-1].end
+            self._batches.append(batch_of(payloads[group], form, before))
+        check_kinds(self._batches)
+
+    def calls(self) -> Fields:
+        """As `Source` has it."""
+        names = self._batches[0].records.dtype.names or ()
+        return self.later(CALLS, names)
+
+    def later(self, kinds: Collection[Kind], names: Sequence[str]) -> Fields:
+        """As `Source` has it."""
+        return extract(self._batches, [are(kinds, b) for b in self._batches], names)
+
+    def reused(self, rows: Fields) -> npt.NDArray[np.bool_]:
+        """As `Source` has it."""
+        return pd.Series(rows["clone"]).duplicated(keep="last").to_numpy()
+
+
+def rows_frame(source: Source, told: Told) -> pd.DataFrame:
+    """A row for each call, with the columns of `schema.COLUMNS`, sorted by time.
+
+    Raises
+    ------
+    StreamError
+        These are no records.
+    """
+    fields = _in_order(_join(source))
     for number in ("count", "origin"):
-        fields[number] -= np.uint64(ready.get("base", 0))
-    _check(fields, {"path": Path, "scope": Scope, "context": Context})
-    # As the clocks of other frames, with which it is added up.
-    if fields["ts"].max(initial=0) >= _END_OF_TIME:
-        raise StreamError("a record of an impossible time")
-    if hello.get("follow"):
-        _fill_reused(fields)
+        fields[number] -= np.uint64(told.base)
+    check(fields)
+    if told.hello.get("follow"):
+        _fill_reused(fields, source.reused(fields))
     _derive(fields)
-    _join_sockets(fields, _sockets(sockets))
-    offset = hello.get("realtime", 0) - hello.get("monotonic", 0)
-    return _frame(columns_of(hello), fields, names, ready.get("ts", 0), offset)
+    _join_sockets(fields, _sockets(told.sockets))
+    return _frame(columns_of(told.hello), fields, told)
 
 
-def _batches(payloads: Sequence[bytes], form: Form) -> Iterator[Records]:
-    """The records as they came, a cache's worth at a time."""
-    yield np.empty(0, form.record)  # so that there is one
-    whole = [_whole(payload, form.stride) for payload in payloads]
-    yield from map(form.records, _joined(whole))
+class Batch(NamedTuple):
+    """Some records as they came, a cache's worth.
+
+    Parameters
+    ----------
+    records
+        All members of them.
+    first
+        How many records there are before them in the trace.
+    """
+
+    records: Records
+    first: int
+
+    @property
+    def end(self) -> int:
+        """How many there are with them."""
+        return self.first + len(self.records)
 
 
-def _joined(payloads: Sequence[bytes]) -> Iterator[bytes]:
+def groups(payloads: Sequence[Payload]) -> Iterator[slice]:
+    """Which payloads are looked at together."""
     # Frames of a quiet trace hold a record or two each: join them. Those of a busy one
     # hold thousands: leave them as they are.
-    batch: list[bytes] = []
-    size = 0
-    for payload in payloads:
-        if batch and size + len(payload) > _BATCH:
-            yield b"".join(batch) if len(batch) > 1 else batch[0]
-            batch, size = [], 0
-        batch.append(payload)
+    first = size = 0
+    for number, payload in enumerate(payloads):
+        if size and size + len(payload) > _BATCH:
+            yield slice(first, number)
+            first, size = number, 0
         size += len(payload)
     if size:
-        yield b"".join(batch) if len(batch) != 1 else batch[0]
+        yield slice(first, len(payloads))
 
 
-def _extract(
-    batches: Sequence[Records], kinds: Collection[Kind], names: Iterable[str]
-) -> Fields:
-    """Members of all records of some kinds, each as an array, in order of arrival."""
+def batch_of(payloads: Sequence[Payload], form: Form, first: int = 0) -> Batch:
+    """The records of some payloads."""
+    whole = [_whole(payload, form.stride) for payload in payloads]
+    joined = whole[0] if len(whole) == 1 else b"".join(whole)
+    records = form.records(joined) if len(joined) else np.empty(0, form.record)
+    return Batch(records, first)
+
+
+def are(kinds: Collection[Kind], batch: Batch) -> npt.NDArray[np.bool_]:
+    """Which records are of some kinds."""
     wanted = np.zeros(256, bool)
     wanted[list(kinds)] = True
-    chosen = [wanted[batch["kind"]] for batch in batches]
+    chosen: npt.NDArray[np.bool_] = wanted[batch.records["kind"]]
+    return chosen
+
+
+def extract(
+    batches: Sequence[Batch],
+    chosen: Sequence[npt.NDArray[np.bool_]],
+    names: Iterable[str],
+) -> Fields:
+    """Members of the chosen records, each as an array, in order of arrival."""
     ends = np.cumsum([0, *map(np.count_nonzero, chosen)])
-    record = batches[0].dtype
+    record = batches[0].records.dtype
     fields: Fields = {name: np.empty(ends[-1], record[name]) for name in names}
+    if "captured" in fields:
+        fields["packet"] = np.empty(ends[-1], "u4")
     for batch, rows, start, end in zip(
         batches, chosen, ends[:-1], ends[1:], strict=True
     ):
         if start == end:
             continue
-        # Records are copied fastest where numpy does not know what is in them.
-        whole = batch.view(f"V{record.itemsize}")
-        records = batch if end - start == len(batch) else whole[rows].view(record)
-        for name, values in fields.items():
-            values[start:end] = records[name]
-    if "captured" in fields:
-        fields["packet"] = np.flatnonzero(np.concatenate(chosen)).astype("u4")
+        found = batch.records
+        if end - start != len(found):
+            # Records are copied fastest where numpy does not know what is in them.
+            found = found.view(f"V{record.itemsize}")[rows].view(record)
+        for name in names:
+            fields[name][start:end] = found[name]
+        if "packet" in fields:
+            fields["packet"][start:end] = batch.first + np.flatnonzero(rows)
     return fields
 
 
-def _whole(payload: bytes, stride: int) -> bytes:
+def _whole(payload: Payload, stride: int) -> Payload:
     # The last frame of a truncated stream may end inside a record.
     rest = len(payload) % stride
     return payload[:-rest] if rest else payload
 
 
-def _check_kinds(batches: Sequence[Records]) -> None:
+def check_kinds(batches: Iterable[Batch]) -> None:
+    """Raise StreamError where there is a record of no kind that we know."""
     found = np.zeros(256, bool)
     for batch in batches:
-        found[batch["kind"]] = True
+        found[batch.records["kind"]] = True
     found[list(Kind)] = False
     if found.any():
         raise StreamError("a record of unknown kind")
 
 
-def _check(fields: Fields, enums: dict[str, type[IntEnum]]) -> None:
-    for name, enum in enums.items():
+def check(calls: Fields | Records) -> None:
+    """Raise StreamError where a call has a value of no meaning."""
+    for name, values in _MEANT.items():
         known = np.zeros(256, bool)
-        known[[0, *enum] if enum in (Path, Context) else list(enum)] = True
-        if not known[fields[name]].all():
+        known[list(values)] = True
+        if not known[calls[name]].all():
             raise StreamError(f"a record of unknown {name}")
+    # As the clocks of other frames, with which it is added up.
+    if calls["ts"].max(initial=0) >= _END_OF_TIME:
+        raise StreamError("a record of an impossible time")
 
+
+# 0 is unknown.
+_MEANT = {"path": {0, *Path}, "scope": {*Scope}, "context": {0, *Context}}
 
 # A record of each of these is a row.
-_CALLS = (Kind.CLONE, Kind.FAILED, Kind.COPY, Kind.COPY_FAILED)
+CALLS = (Kind.CLONE, Kind.FAILED, Kind.COPY, Kind.COPY_FAILED)
 
 # One of each of these says how a clone ended.
-_ENDS = (Kind.CONSUMED, Kind.DROPPED, Kind.FREED)
+ENDS = (Kind.CONSUMED, Kind.DROPPED, Kind.FREED)
 
 # What a sighting can say of the clone it is of: the members of each bit.
 _SIGHTED = {
@@ -185,9 +309,9 @@ _SIGHTED = {
 }
 
 
-def _join(batches: Sequence[Records]) -> Fields:
+def _join(source: Source) -> Fields:
     """The calls alone, with what later records say of their clones filled in."""
-    calls = _extract(batches, _CALLS, batches[0].dtype.names or ())
+    calls = source.calls()
     count = calls["count"].size
     calls["fate"] = np.zeros(count, "u1")
     calls["life"] = np.zeros(count, "f8")
@@ -207,16 +331,15 @@ def _join(batches: Sequence[Records]) -> Fields:
 
     sighted = ["count", "present", *itertools.chain.from_iterable(_SIGHTED.values())]
     sighted += ["captured"] if "captured" in calls else []
-    _fill_sighted(calls, *rows(_extract(batches, [Kind.SIGHTING], sighted)))
+    _fill_sighted(calls, *rows(source.later([Kind.SIGHTING], sighted)))
     ended = ("count", "present", "ts", "kind", "drop_reason")
-    _fill_ends(calls, *rows(_extract(batches, _ENDS, ended)))
+    _fill_ends(calls, *rows(source.later(ENDS, ended)))
     return calls
 
 
-def _fill_reused(calls: Fields) -> None:
+def _fill_reused(calls: Fields, again: npt.NDArray[np.bool_]) -> None:
     """What has no end but whose address was another clone's later was freed."""
     made = (calls["present"] & Has.CLONE) != 0
-    again = pd.Series(calls["clone"]).duplicated(keep="last").to_numpy()
     calls["fate"][made & again & (calls["fate"] == 0)] = Kind.FREED
 
 
@@ -305,13 +428,11 @@ def _in_order(fields: Fields) -> Fields:
     return fields
 
 
-def _frame(
-    columns: Sequence[Column], fields: Fields, names: Names, began: int, offset: int
-) -> pd.DataFrame:
-    made = _Maker(fields, names)
+def _frame(columns: Sequence[Column], fields: Fields, told: Told) -> pd.DataFrame:
+    made = _Maker(fields, told.names)
     values: dict[str, Any] = {
-        "time": (fields["ts"].astype("i8") + offset).view("M8[ns]"),
-        "t": (fields["ts"].astype("i8") - began) / 1e9,
+        "time": (fields["ts"].astype("i8") + told.offset).view("M8[ns]"),
+        "t": (fields["ts"].astype("i8") - told.began) / 1e9,
     }
     absences: dict[Has | str | None, npt.NDArray[np.bool_] | None] = {}
     for column in columns[len(values) :]:

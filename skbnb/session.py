@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from .config import Request
-from .errors import AgentLostError, OptionError
+from .errors import AgentLostError
+from .frames import Frames
+from .recording import Recording
 from .transport import Transport
-from .wire import MAGIC, Frame, Kind
+from .wire import Kind
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator
 
 __all__ = ["PATIENCE", "Session", "interrupts_held"]
@@ -35,9 +36,14 @@ class Session:
     request
         What is asked of it.
     record
-        A file that gets the frames as they come.
+        A file that gets the frames as they come, in the place of memory.
     waiting
         Called again and again while it attaches.
+
+    Attributes
+    ----------
+    frames
+        What has come so far.
     """
 
     def __init__(
@@ -53,12 +59,11 @@ class Session:
         self._request = request
         self._waiting = waiting
         self._patience = patience
-        self._frames: list[Frame] = []
+        self.frames = Frames()
         self._error: Exception | None = None
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._collect, name="skbnb", daemon=True)
-        self._file = _open(record) if record is not None else None
-        self.complaint = ""
+        self._recording = None if record is None else Recording(record, self.frames)
 
     def start(self) -> None:
         """Attach; when this returns every clone from now on is recorded.
@@ -68,23 +73,21 @@ class Session:
         SkbnbError
             Why it cannot be; nothing is left attached.
         """
-        if self._file:
-            self._file.write(MAGIC)
         with interrupts_held() as held:
             self._transport.start(self._request)
             self._thread.start()
             seen, since = 0, time.monotonic()
             while not self._ready.wait(0.1):
-                if len(self._frames) != seen:
-                    seen, since = len(self._frames), time.monotonic()
+                if len(self.frames) != seen:
+                    seen, since = len(self.frames), time.monotonic()
                 if self._waiting:
                     self._waiting()
                 if held or time.monotonic() - since > self._patience:
                     self._give_up("did not attach")
             if held:  # as it became ready: nobody would stop it
                 self._give_up("did not attach")
-        if not any(frame.kind is Kind.READY for frame in self._frames):
-            self._close_file()
+        if not self.frames.first(Kind.READY):
+            self._end_recording()
             raise self._error or AgentLostError("the agent ended before it attached")
 
     def stop(self) -> None:
@@ -97,11 +100,11 @@ class Session:
             seen, since = -1, time.monotonic()
             while self._thread.is_alive():
                 self._thread.join(0.2)
-                if len(self._frames) != seen:
-                    seen, since = len(self._frames), time.monotonic()
+                if len(self.frames) != seen:
+                    seen, since = len(self.frames), time.monotonic()
                 if len(held) > 1 or time.monotonic() - since > self._patience:
                     self._give_up("did not answer")
-            self._close_file()
+            self._end_recording()
 
     def _give_up(self, what: str) -> None:
         self._transport.close()
@@ -114,15 +117,17 @@ class Session:
         return str(self._error.args[0]) if self._error else ""
 
     @property
-    def frames(self) -> tuple[Frame, ...]:
-        """What has come so far."""
-        return tuple(self._frames)
+    def complaint(self) -> str:
+        """Why the recording does not have all frames; empty if it has."""
+        return self._recording.complaint if self._recording else ""
 
     def _collect(self) -> None:
         try:
             for frame in self._transport.frames():
-                self._frames.append(frame)
-                self._record(frame)
+                if self._recording:
+                    self._recording.take(frame)
+                else:
+                    self.frames.append(frame)
                 if frame.kind is Kind.READY:
                     self._ready.set()
         except Exception as error:
@@ -130,24 +135,9 @@ class Session:
         finally:
             self._ready.set()
 
-    def _record(self, frame: Frame) -> None:
-        if not self._file:
-            return
-        try:
-            self._file.write(frame.pack())
-        except OSError as error:
-            self.complaint = (
-                f"recording to {self._file.name} ended early: {error.strerror}"
-            )
-            self._close_file()
-
-    def _close_file(self) -> None:
-        file, self._file = self._file, None
-        if file:
-            try:
-                file.close()
-            except OSError as error:
-                self.complaint = f"recording ended early: {error.strerror}"
+    def _end_recording(self) -> None:
+        if self._recording:
+            self._recording.close()
 
 
 @contextlib.contextmanager
@@ -168,12 +158,3 @@ def interrupts_held() -> Iterator[list[int]]:
         signal.signal(signal.SIGINT, before or signal.default_int_handler)
     if held:
         signal.raise_signal(signal.SIGINT)
-
-
-def _open(path: str | os.PathLike[str]) -> BinaryIO:
-    try:
-        return Path(path).open("wb")
-    except OSError as error:
-        raise OptionError(
-            f"cannot write {path}: {error.strerror}", "Choose another file."
-        ) from None

@@ -11,11 +11,12 @@ import pandas as pd
 from .errors import StreamError
 from .payloads import name_of
 from .schema import TALLY, Scope
+from .wire import Payload
 
 __all__ = ["tallies_frame"]
 
 
-def tallies_frame(payloads: Sequence[bytes]) -> pd.DataFrame:
+def tallies_frame(payloads: Sequence[Payload]) -> pd.DataFrame:
     """One row for each process, name and scope, most clones first.
 
     Parameters

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import struct
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Union
 
 from .errors import StreamError
 
@@ -36,8 +36,10 @@ __all__ = [
     "SOCKET_SIZE",
     "TALLY",
     "TAP",
+    "BufferReader",
     "Frame",
     "Kind",
+    "Payload",
     "Reader",
     "checked",
     "control",
@@ -214,17 +216,21 @@ TAP: dict[str, type | tuple[type, ...]] = {
 }
 
 
+Payload = Union[bytes, memoryview]
+"""Of a mapped recording, a view into the map."""
+
+
 class Frame(NamedTuple):
     """One frame: its kind and its payload, untouched."""
 
     kind: Kind
-    payload: bytes
+    payload: Payload
 
     @property
     def json(self) -> dict[str, Any]:
         """The payload of a control frame as a dict."""
         try:
-            value = json.loads(self.payload)
+            value = json.loads(bytes(self.payload))
         except (ValueError, RecursionError) as error:
             raise StreamError(f"a {self.kind.name} frame is not JSON") from error
         if not isinstance(value, dict):
@@ -286,7 +292,7 @@ def pack_stack(number: int, addresses: Sequence[int]) -> bytes:
     return struct.pack(f"<II{depth}Q", number, depth, *addresses)
 
 
-def unpack_stacks(payload: bytes) -> Iterator[tuple[int, tuple[int, ...]]]:
+def unpack_stacks(payload: Payload) -> Iterator[tuple[int, tuple[int, ...]]]:
     """The stacks of a STACKS frame, as `pack_stack` took them.
 
     Raises
@@ -335,7 +341,7 @@ class Reader:
         self._began = False
         self.truncated = False
 
-    def _read(self, length: int) -> bytes:
+    def _read(self, length: int) -> Payload:
         # One buffer and no joining: EVENTS payloads are megabytes.
         buffer = bytearray(length)
         view = memoryview(buffer)
@@ -350,9 +356,9 @@ class Reader:
         return buffer  # type: ignore[return-value]
 
     def _begin(self) -> bool:
-        magic = self._read(len(MAGIC))
+        magic = bytes(self._read(len(MAGIC)))
         if not MAGIC.startswith(magic):
-            raise StreamError(f"not a skbnb stream: it begins with {bytes(magic)!r}")
+            raise StreamError(f"not a skbnb stream: it begins with {magic!r}")
         self._began = True
         self.truncated = len(magic) < len(MAGIC)
         return not self.truncated
@@ -374,6 +380,32 @@ class Reader:
             if kind is Kind.EVENTS and payload:
                 yield Frame(kind, payload)
             return
+
+
+class BufferReader(Reader):
+    """The same of bytes that are there already: payloads are views of them.
+
+    Parameters
+    ----------
+    buffer
+        The whole stream.
+
+    Attributes
+    ----------
+    at : int
+        Where in it the next frame begins.
+    """
+
+    def __init__(self, buffer: memoryview) -> None:
+        self._buffer = buffer
+        self._began = False
+        self.truncated = False
+        self.at = 0
+
+    def _read(self, length: int) -> Payload:
+        piece = self._buffer[self.at : self.at + length]
+        self.at += len(piece)
+        return piece
 
 
 def _known(kind: int, length: int) -> tuple[Kind, int]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..payloads import Form, name_of
-from ..schema import RECORD, WITHIN, Has, Kind
+from ..schema import RECORD, Has, Kind
 from ..views import CALL_TITLES, call_line
 from ..wire import Frame
 from ..wire import Kind as FrameKind
@@ -59,7 +59,8 @@ class Lines:
 
     def take(self, frames: Sequence[Frame]) -> list[str]:
         """Lines for what is new since the last call; with titles above the first."""
-        new, self._seen = frames[self._seen :], len(frames)
+        new = frames[self._seen :]
+        self._seen += len(new)
         found = [calls for calls in map(self._calls, new) if len(calls)]
         if not found:
             return []
@@ -81,21 +82,8 @@ class Lines:
         if frame.kind is not FrameKind.EVENTS:
             return np.empty(0, RECORD)
         records = self._form.records(frame.payload)
-        return records[self._chosen(records)]
-
-    def _chosen(self, records: NDArray[Any]) -> NDArray[np.bool_]:
-        selection = self._selection
-        within = WITHIN[selection.effective_scope]
-        mask = np.isin(records["kind"], list(_CALLS))
-        mask &= np.isin(records["scope"], within)
-        if selection.pid is not None:
-            mask &= records["pid"] == selection.pid
-        if selection.comm is not None:
-            raw = np.ascontiguousarray(records["comm"]).view("S16")
-            names, places = np.unique(raw, return_inverse=True)
-            wanted = [name_of(name) == selection.comm for name in names.tolist()]
-            mask &= np.array(wanted, np.bool_)[places]
-        return mask
+        is_call = np.isin(records["kind"], list(_CALLS))
+        return records[is_call & self._selection.of_records(records)]
 
     def _lines(self, calls: NDArray[Any]) -> Iterator[str]:
         assert self._first is not None

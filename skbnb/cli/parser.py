@@ -28,8 +28,12 @@ own. Ctrl-C goes to the command, and the trace ends with it. The exit status is 
 command's, 128 + N if signal N ended it; 127 if there is no such command, 126 if it
 cannot be run, 125 if it cannot be traced, 2 if an option is of no use.
 
+"""
+
+_FORMS = """\
 FILE ends in .skbt (a recording, of all clones), or in .csv, .parquet, .html, .json
-(for Perfetto) or .pcapng (with --snaplen), which hold the chosen clones only.
+(for Perfetto) or .pcapng (with --snaplen), which hold the chosen clones only. One that
+ends in / is a folder of Parquet files, which may be more than fits into memory.
 """
 
 
@@ -49,7 +53,7 @@ def make() -> argparse.ArgumentParser:
         help="trace while a command runs",
         usage="skbnb run [options] [--] COMMAND [ARGUMENT ...]",
         description=_RUN,
-        epilog=_RUN_MORE,
+        epilog=f"{_RUN_MORE}\n{_FORMS}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     run.add_argument(
@@ -64,9 +68,19 @@ def make() -> argparse.ArgumentParser:
     )
 
     show = commands.add_parser(
-        "show", help="show a recording", description="Show a recording as text."
+        "show",
+        help="show a recording",
+        description="Show a recording as text, or write it in another form.",
+        epilog=_FORMS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    show.add_argument("file", metavar="FILE", help="A recording (.skbt).")
+    show.add_argument("file", metavar="RECORDING", help="A recording (.skbt).")
+    show.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="Show nothing, and write FILE, see below.",
+    )
     _add(show, options.selecting("recording"))
 
     source = commands.add_parser(

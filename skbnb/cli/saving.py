@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OptionError
+from ..parquet import check_folder, need_pyarrow
+from ..units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,10 +20,23 @@ if TYPE_CHECKING:
 __all__ = ["RECORDING", "check", "save"]
 
 RECORDING = ".skbt"
+_FOLDER = "/"
 
 
 def _to_pcapng(trace: Trace, path: str) -> None:
     trace.to_pcapng(path)
+
+
+def _to_folder(trace: Trace, path: str) -> None:
+    trace.to_parquet(path, progress=_tell)
+
+
+def _tell(done: int, total: int) -> None:
+    """Say how far it is, in one line of a terminal that goes at its end."""
+    if sys.stderr.isatty():
+        line = f"written: {done:,} of {counted(total, 'row')}"
+        sys.stderr.write(f"\r{line}" if done < total else f"\r{' ' * len(line)}\r")
+        sys.stderr.flush()
 
 
 _FORMS: dict[str, Callable[[Trace, str], None]] = {
@@ -31,6 +46,7 @@ _FORMS: dict[str, Callable[[Trace, str], None]] = {
     ".json": lambda trace, path: trace.events.skb.to_perfetto(path),
     ".parquet": lambda trace, path: trace.events.to_parquet(path),
     ".pcapng": _to_pcapng,
+    _FOLDER: _to_folder,
 }
 
 
@@ -45,10 +61,11 @@ def check(path: str, snaplen: int) -> None:
     form = _form(path)
     if form == ".pcapng" and not snaplen:
         raise OptionError(f"{path} has no packets", "Say --snaplen N, too.")
-    if form == ".parquet" and not importlib.util.find_spec("pyarrow"):
-        raise OptionError(
-            "Parquet needs pyarrow", "Run `pip install pyarrow`, or write a .csv."
-        )
+    if form in (".parquet", _FOLDER):
+        need_pyarrow()
+    if form == _FOLDER:
+        check_folder(path)
+        return
     was_there = os.path.exists(path)
     try:
         with open(path, "ab"):
@@ -74,7 +91,7 @@ def save(trace: Trace, path: str) -> None:
 
 
 def _form(path: str) -> str:
-    form = Path(path).suffix.lower()
+    form = _FOLDER if path.endswith(os.sep) else Path(path).suffix.lower()
     if form not in _FORMS:
         raise OptionError(
             f"{path} has none of the endings {', '.join(_FORMS)}", "Choose one."

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import capture, cell, cost, panel
+from tests.bench import capture, cell, cost, long, panel
 from tests.bench.measures import Line, machine, table
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -29,7 +29,10 @@ def main() -> int:
     os.environ.pop("SKBNB_AGENT", None)
     began = time.monotonic()
     print(machine(), flush=True)
-    measures = (measure_capture, measure_cell, measure_cost, measure_panel)
+    measures = (
+        *(measure_capture, measure_cell, measure_cost, measure_panel),
+        measure_long,
+    )
     found = [line for measure in measures for line in measure(quick)]
     missed = [line.what for line in found if line.met is False]
     print(f"\n{time.monotonic() - began:.0f} s; goals missed: {len(missed)}")
@@ -77,6 +80,14 @@ def measure_panel(quick: bool) -> list[Line]:
     rows = panel.QUICK if quick else panel.FULL
     lines = panel.run(3, judged=not quick)
     show(f"A trace of {rows:,} events, looked through (3 rounds, in turn)", lines, ())
+    return lines
+
+
+def measure_long(quick: bool) -> list[Line]:
+    """Measure and print what memory a trace takes that is on disk."""
+    rows = long.QUICK if quick else long.FULL
+    lines, notes = long.run(rows)
+    show(f"A trace of {rows:,} events, on disk", lines, notes)
     return lines
 
 

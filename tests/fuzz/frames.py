@@ -128,6 +128,6 @@ def _changed_frame(random: Random, frame: Frame) -> Frame:
     if frame.kind in FIELDS and random.random() < 0.95:
         # It may have been changed before.
         with contextlib.suppress(ValueError, RecursionError):
-            value = changed_json(random, json.loads(frame.payload))
+            value = changed_json(random, json.loads(bytes(frame.payload)))
             return Frame(frame.kind, packed_json(value))
-    return Frame(frame.kind, changed_bytes(random, frame.payload))
+    return Frame(frame.kind, changed_bytes(random, bytes(frame.payload)))

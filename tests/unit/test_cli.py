@@ -294,7 +294,7 @@ def test_the_words_of_the_command_are_its_own() -> None:
         (
             ["run", "-o", "x.doc", "true"],
             "x.doc has none of the endings .skbt, .csv, .html, .json, .parquet, "
-            ".pcapng. Choose one.",
+            ".pcapng, /. Choose one.",
         ),
         (
             ["run", "-o", "/no/where.csv", "true"],
@@ -302,12 +302,19 @@ def test_the_words_of_the_command_are_its_own() -> None:
             "file.",
         ),
         (["run", "-o", "x.pcapng", "true"], "has no packets. Say --snaplen N, too."),
+        (["run", "-o", "./", "true"], "./ is not empty. Choose another folder."),
+        (["run", "-o", "there/", "true"], "there/ is no folder. Choose another one."),
+        (["show", "-o", "./", "there"], "./ is not empty. Choose another folder."),
+        (["show", "-o", "x.doc", "there"], "x.doc has none of the endings .skbt, "),
     ],
 )
 def test_options_of_no_use_are_one_line(
-    arguments: list[str], words: str, tmp_path: Path
+    arguments: list[str], words: str, recording: Path
 ) -> None:
-    done = ran(*arguments, cwd=tmp_path)
+    folder = recording.parent / "folder"
+    folder.mkdir()
+    (folder / "there").write_bytes(recording.read_bytes())
+    done = ran(*arguments, cwd=folder)
     assert done.returncode == 2
     assert words in done.stderr
     assert done.stderr.startswith("skbnb: ")
@@ -325,16 +332,17 @@ def test_what_cannot_be_traced_is_not_run(tmp_path: Path) -> None:
 
 
 def save_as(form: str, recording: Path, *options: str) -> Path:
-    path = recording.with_name(f"saved{form}")
-    done = ran("run", "-q", "-o", str(path), *options, "true")
+    name = f"{recording.parent}/saved{form}"
+    done = ran("run", "-q", "-o", name, *options, "true")
     assert (done.returncode, done.stderr) == (0, "")
-    return path
+    return Path(name)
 
 
 READERS: dict[str, Callable[[Path], int]] = {
     ".skbt": lambda path: len(skbnb.load(path).events),
     ".csv": lambda path: len(pd.read_csv(path)),
     ".parquet": lambda path: len(pd.read_parquet(path)),
+    "/": lambda path: len(pd.read_parquet(path)),
     ".html": lambda path: path.read_text().count('<th scope="row">curl</th>') + 2,
     ".json": lambda path: sum(
         event["ph"] == "X" for event in json.loads(path.read_text())["traceEvents"]
@@ -345,6 +353,14 @@ READERS: dict[str, Callable[[Path], int]] = {
 @pytest.mark.parametrize("form", READERS)
 def test_a_trace_is_saved_in_each_form(form: str, recording: Path) -> None:
     assert READERS[form](save_as(form, recording)) == 4
+
+
+@pytest.mark.parametrize("form", READERS)
+def test_a_recording_is_written_in_each_form(form: str, recording: Path) -> None:
+    name = f"{recording.parent}/written{form}"
+    done = ran("show", str(recording), "-o", name)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert READERS[form](Path(name)) == 4
 
 
 def test_what_is_chosen_is_saved_but_a_recording_is_whole(recording: Path) -> None:

@@ -23,6 +23,7 @@ ENTRANCES = {
     "ipywidgets": {"panel"},
     "anywidget": {"panel.clicks"},
     "bcc": {"agent.compiler"},
+    "pyarrow": {"parquet"},
 }
 
 

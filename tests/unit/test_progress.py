@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from skbnb.frames import Frames
 from skbnb.progress import Progress
 from skbnb.schema import RECORD, Kind, Scope
 from skbnb.wire import LOST, Frame, control
@@ -120,3 +121,16 @@ def test_before_anything_came() -> None:
         "0 B held"
     )
     assert progress.processes().series == ()
+
+
+def test_what_is_in_a_file_is_not_held() -> None:
+    progress, frames = Progress("all"), Frames(BEGIN)
+    frames.append(records(1000))
+    progress.take(frames)
+    assert progress.line().endswith(" · 192 kB held")
+    frames.in_file = 100 * STRIDE
+    progress.take(frames)
+    assert progress.line().endswith(" · 19.2 kB recorded, 173 kB held")
+    frames.in_file = 1000 * STRIDE
+    progress.take(frames)
+    assert progress.line().endswith(" · 192 kB recorded")

@@ -198,9 +198,9 @@ def test_what_needs_more_columns(name: str) -> None:
 
 @pytest.mark.parametrize("via", ["trace", "perf"])
 def test_while_it_runs(via: str) -> None:
-    frames = trace(via, b"".join(CALLS), calls=3).frames
+    _, *rest = trace(via, b"".join(CALLS), calls=3).frames
     hello = control(Kind.HELLO, **records.hello(via=via, stride=40, offset=0))
-    frames = (hello, *frames[1:])
+    frames = (hello, *rest)
     progress = Progress("all")
     lost = {"lost_full": None, "lost_limit": 0, "lost_reader": 0}
     progress.take([*frames, control(Kind.PROGRESS, calls=3, **lost)])
