@@ -67,7 +67,7 @@ VALID: tuple[list[Frame], ...] = (
     _trace(
         _EVERYTHING,
         *(Frame(Kind.EVENTS, one + _BYTES) for one in _PLAIN),
-        control(Kind.PROGRESS, calls=3, lost=0, limited=0),
+        control(Kind.PROGRESS, calls=3, lost_full=0, lost_limit=0, lost_reader=0),
         *_NAMES,
     ),
     _trace(

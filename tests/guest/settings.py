@@ -71,6 +71,8 @@ CLOCK = ("stock/test_machine.py::test_the_clock_is_set_meanwhile",)
 PROCESSORS = ("stock/test_machine.py::test_a_processor_is_taken_away_and_given_back",)
 CALLS = ("stock/test_funccount.py",)
 WAYS = ("stock/test_ways.py",)
+VIEWER = ("stock/test_viewer.py",)
+ONE_VIEWER = ("stock/test_viewer.py::test_others_are_counted_and_not_named[fentry]",)
 ONE_WAY = ("stock/test_ways.py::test_the_same_curl[kprobe]",)
 WAYS_WITHIN = (
     "live/test_ways.py::test_curl_makes_three_and_the_server_three",
@@ -111,7 +113,7 @@ EVERYTHING = {
     "tracepoint+perf": BUFFERS,
     ITS_OWN: (
         *(AGREEMENT + DETACHED + NAMES + CLOCK + ALL_CALLS + DOCTOR + COMMAND),
-        *(WAYS + WAYS_WITHIN),
+        *(WAYS + WAYS_WITHIN + VIEWER),
     ),
 }
 # A program that a test starts would take the machine's own userland.
@@ -127,7 +129,7 @@ WITH_MEANINGS = {
 # other tests runs on one of them.
 BRIEF_OWN = {
     "fentry": BY_PROBE["fentry"],
-    ITS_OWN: AGREEMENT + DETACHED + CLOCK + ONE_WAY,
+    ITS_OWN: AGREEMENT + DETACHED + CLOCK + ONE_WAY + ONE_VIEWER,
 }
 BRIEF_NEWEST = {
     "fentry": COUNTS,

@@ -243,6 +243,12 @@ def timestamping_under_names(count: int) -> None:
         timestamping_as(f"n{number}", 1)
 
 
+def timestamping_by(uid: int, count: int, text: str = "x") -> None:
+    """The same by another user."""
+    os.setuid(uid)
+    timestamping(count, text)
+
+
 def timestamping_on(cpu: int, count: int) -> None:
     """The same on this processor, when a line comes."""
     os.sched_setaffinity(0, {cpu})

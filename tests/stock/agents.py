@@ -23,9 +23,11 @@ sys.exit(agent.main())
 """
 
 
-def start_agent() -> AgentTransport:
-    """An agent that compiles only what it is asked for."""
-    return AgentTransport([AGENT_PYTHON, "-I", "-c", _UNHURRIED, str(agent_archive())])
+def start_agent(**environment: str) -> AgentTransport:
+    """An agent that compiles only what it is asked for, with these variables."""
+    variables = [f"{name}={value}" for name, value in environment.items()]
+    program = [AGENT_PYTHON, "-I", "-c", _UNHURRIED, str(agent_archive())]
+    return AgentTransport(["env", *variables, *program])
 
 
 def start_session(agent: AgentTransport, probe: str) -> Session:
