@@ -209,6 +209,13 @@ def stop_request() -> bytes:
     return b'{"op": "stop"}\n'
 
 
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name that is there twice")
+    return found
+
+
 def parse_request(line: bytes) -> Request | None:
     """Read one line that came from the notebook.
 
@@ -223,7 +230,7 @@ def parse_request(line: bytes) -> Request | None:
         Anything else than exactly one of the requests.
     """
     try:
-        request = json.loads(line)
+        request = json.loads(line.decode(), object_pairs_hook=_unambiguous)
     except (ValueError, RecursionError):
         raise RequestError("a request that is not JSON") from None
     if not isinstance(request, dict):

@@ -74,7 +74,7 @@ def make() -> argparse.ArgumentParser:
         epilog=_FORMS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    show.add_argument("file", metavar="RECORDING", help="A recording (.skbt).")
+    show.add_argument("file", metavar="FILE", help="A recording (.skbt).")
     show.add_argument(
         "-o",
         "--output",

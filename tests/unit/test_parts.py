@@ -245,9 +245,9 @@ def test_events_without_a_beginning() -> None:
 def test_a_large_trace_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_BATCH", 1 << 20)
     machine = large.Machine(follow=True, stacks=True)
-    whole = large.trace(40_000, machine).events
-    trace = large.trace(40_000, machine)
-    assert_whole(list(trace.partitions(9_999)), whole)
+    whole = large.trace(16_000, machine).events
+    trace = large.trace(16_000, machine)
+    assert_whole(list(trace.partitions(4_999)), whole)
     edges = [None, 0.5, 7.25, 31.0, whole["t"].iloc[-2], None]
     assert_whole([trace.between(a, b) for a, b in pairwise(edges)], whole)
 
