@@ -23,8 +23,10 @@ KEPT = {
     "BPF": (39, "programs and maps"),
 }
 
-# Before Linux 5.8 the last two were a part of this.
-_SYS_ADMIN = 21
+# Before Linux 5.8 the last two were a part of this. Debian's and Ubuntu's kernels let
+# nobody without it call perf_event_open(2), where this setting is above 2.
+SYS_ADMIN = 21
+_PARANOID = "/proc/sys/kernel/perf_event_paranoid"
 
 # include/uapi/linux/prctl.h
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
@@ -48,10 +50,10 @@ def give_up() -> None:
     os.umask(0o077)
     _raise_limits()
     syscalls.hold_file_systems()
-    last = _last_capability()
+    last = _number_in("/proc/sys/kernel/cap_last_cap")
     kept = {number for number, _ in KEPT.values() if number <= last}
-    if len(kept) < len(KEPT):
-        kept.add(_SYS_ADMIN)
+    if len(kept) < len(KEPT) or _number_in(_PARANOID) > 2:
+        kept.add(SYS_ADMIN)
     _keep(kept, last)
 
 
@@ -65,8 +67,8 @@ def _raise_limits() -> None:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (infinite, infinite))
 
 
-def _last_capability() -> int:
-    with open("/proc/sys/kernel/cap_last_cap") as file:
+def _number_in(path: str) -> int:
+    with open(path) as file:
         return int(file.read())
 
 
