@@ -34,9 +34,9 @@ class Target(NamedTuple):
 
 
 TARGETS = {
-    "wire": Target("frames of a stream, and their fields", 3_000, 300_000),
-    "recording": Target("a recording, to its tables and packets", 250, 100_000),
-    "request": Target("requests to the agent", 4_000, 300_000, as_root=True),
+    "wire": Target("frames of a stream, and their fields", 3_000, 350_000),
+    "recording": Target("a recording, to its tables and packets", 250, 20_000),
+    "request": Target("requests to the agent", 4_000, 350_000, as_root=True),
     "settings": Target("the administrator's settings", 3_000, 100_000, as_root=True),
     "symbols": Target("the kernel's symbol table", 2_000, 80_000, as_root=True),
     "functions": Target("lists of what can be counted", 2_000, 60_000, as_root=True),

@@ -15,6 +15,7 @@ import pytest
 import skbnb
 from skbnb.errors import TruncatedWarning
 from skbnb.traces import Selection
+from tests.ledger import Fault
 from tests.live.traffic import Server, apart, curl
 from tests.unit.test_parts import assert_same, assert_whole, inside
 
@@ -86,7 +87,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_ends_the_recording_and_not_the_trace(
-    small_disk: Path, tmp_path: Path
+    small_disk: Path, tmp_path: Path, fault: Fault
 ) -> None:
     path = small_disk / "a.skbt"
     said = r"a\.skbt ended early: No space left on device; the last \S+ MB are in mem"
@@ -107,6 +108,11 @@ def test_a_full_disk_ends_the_recording_and_not_the_trace(
     whole = skbnb.load(tmp_path / "b.skbt").replace(ALL)
     assert_whole(list(whole.partitions(5_000)), whole.events)
     assert len(whole.events) == len(trace.events)
+    fault(
+        "The disk full while a trace is recorded to it",
+        f"nothing of {about['captured']:,} clones: what was not written is in memory, "
+        "and what was written is a recording that ends early; it is said",
+    )
 
 
 def test_no_room_at_all(small_disk: Path) -> None:
