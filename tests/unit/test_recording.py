@@ -123,7 +123,7 @@ def small_files() -> Iterator[int]:
 def test_what_does_not_fit_is_kept_in_memory(
     path: Path, tmp_path: Path, small_files: int
 ) -> None:
-    made = frames(*calls(20, 5))
+    made = frames(*calls(20, 5), calls=100)
     with pytest.warns(RuntimeWarning, match="File too large; the last ") as warned:
         with skbnb.trace(transport=Agent(made), scope="all", record=path) as trace:
             pass
@@ -146,7 +146,7 @@ def test_what_does_not_fit_is_kept_in_memory(
 
 
 def test_what_did_not_fit_is_saved_elsewhere(path: Path, tmp_path: Path) -> None:
-    made = frames(*calls(20, 5))
+    made = frames(*calls(20, 5), calls=100)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "writev", _full_after(10, os.writev))
         with pytest.warns(RuntimeWarning, match="No space left on device"):
