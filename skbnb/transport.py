@@ -156,8 +156,8 @@ class AgentTransport:
         self._request(stop_request())
 
     def _request(self, line: bytes) -> None:
-        # A dead agent shows in frames(), which knows why.
-        with contextlib.suppress(BrokenPipeError, ValueError):
+        # A dead agent, or one whose pipe was just closed, shows in frames().
+        with contextlib.suppress(OSError, ValueError):
             self._stdin.write(line)
 
     def frames(self) -> Iterator[Frame]:
