@@ -101,13 +101,14 @@ class Agent:
         self._taps.look()
         while not self._ended:
             ready = [fd for fd, _ in self._poll.poll(self._timeout())]
+            # At once: a write that waits reads them, too, and then there are none.
+            if self._requests in ready:
+                self._read_requests()
             if self._trace:
                 self._trace.drain(self._send_events, MAX_EVENTS)
                 self._send_progress()
             if self._parent in ready:
                 break
-            if self._requests in ready and not self._ended:
-                self._read_requests()
             self._take_requests()
         if self._trace:
             self._trace.detach("eof")
@@ -126,8 +127,9 @@ class Agent:
         self._pending += data
         *lines, self._pending = self._pending.split(b"\n")
         if max(map(len, [*lines, self._pending])) > MAX_LINE:
-            raise RequestError(f"a request of more than {MAX_LINE} bytes")
-        self._lines += lines
+            self._refusal = RequestError(f"a request of more than {MAX_LINE} bytes")
+        else:
+            self._lines += lines
 
     def _take_requests(self) -> None:
         """Do what was asked, and end the trace if it is time."""
@@ -367,8 +369,8 @@ class Agent:
         if not is_running:
             self._ended = True
             return
+        self._read_requests()
         try:
-            self._read_requests()
             while self._lines and self._trace and not self._trace.why:
                 self._take(parse_request(self._lines.pop(0)))
         except RequestError as error:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pytest
 from skbnb.config import Config
 from skbnb.session import Session
 from skbnb.traces import Selection, Trace
-from skbnb.transport import AgentTransport
+from skbnb.transport import AGENT_PYTHON, AgentTransport, agent_archive
 from skbnb.wire import PARTS, Frame, Kind
 from tests.ledger import Fault
 from tests.live import traffic
@@ -40,8 +40,8 @@ WAYS: list[dict[str, Any]] = [
 class Stoppable(AgentTransport):
     """An agent whose frames are only read while `reads` is set."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, command: Sequence[str] | None = None) -> None:
+        super().__init__(command)
         self.reads = threading.Event()
         self.reads.set()
 
@@ -279,6 +279,43 @@ def test_a_stop_is_obeyed_while_nobody_reads(agent: Stoppable) -> None:
     # And it is as good as before.
     trace = end(begin(agent))
     assert trace.events.attrs["skbnb"]["ended"] == "stop"
+
+
+# One that was stopped for longer than its turn does not look for requests in the next.
+_LONG_TURNS = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from skbnb.agent import __main__ as agent
+agent.TICK_SECONDS = 60
+sys.exit(agent.main())
+"""
+
+
+@pytest.fixture
+def slow_agent() -> Iterator[Stoppable]:
+    agent = Stoppable([AGENT_PYTHON, "-I", "-c", _LONG_TURNS, str(agent_archive())])
+    yield agent
+    agent.reads.set()
+    agent.close()
+
+
+def test_a_stop_that_is_there_before_the_agent_waits(slow_agent: Stoppable) -> None:
+    agent = slow_agent
+    session = begin(agent, ring_mib=16)
+    agent.reads.clear()
+    os.kill(agent.pid, signal.SIGSTOP)
+    try:
+        apart("flood", 51, 1000)
+        agent.stop()
+    finally:
+        os.kill(agent.pid, signal.SIGCONT)
+    until(agent.is_waiting)
+    agent.reads.set()
+    # Without a word more.
+    until(lambda: session.frames.first(Kind.END) is not None)
+    about = end(session).events.attrs["skbnb"]
+    assert about["ended"] == "stop"
+    assert about["captured"] == about["emitted"] > 0
 
 
 def test_what_is_no_request_ends_it_between_two_frames(agent: Stoppable) -> None:
