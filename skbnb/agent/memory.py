@@ -70,6 +70,16 @@ def find(read_source: Callable[[str], str]) -> dict[str, int] | None:
     return {"MEMORY_START": direct, "PAGES_START": pages}
 
 
+@functools.lru_cache(maxsize=1)
+def hold_pagemap() -> int:
+    """Open once and for all what tells physical addresses of this process's pages.
+
+    It tells them to whoever had CAP_SYS_ADMIN when they opened it (fs/proc/task_mmu.c:
+    pagemap_read()).
+    """
+    return os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def _pointer(kernel: Peeks, address: int) -> int:
     """The pointer at an address."""
     found = kernel.read(address)
@@ -102,10 +112,11 @@ def _frame(page: mmap.mmap) -> int:
     place = ctypes.c_char.from_buffer(page)
     address = ctypes.addressof(place)
     del place
-    with open("/proc/self/pagemap", "rb") as file:
-        file.seek(address // _PAGE * 8)
-        entry: int = struct.unpack("=Q", file.read(8))[0]
-    return entry & _FRAME
+    (entry,) = struct.unpack("=Q", os.pread(hold_pagemap(), 8, address // _PAGE * 8))
+    frame: int = entry & _FRAME
+    if not frame:
+        raise LookupError("the kernel does not tell where the page is")
+    return frame
 
 
 def _pages(kernel: Peeks, direct: int) -> int:

@@ -9,7 +9,7 @@ import os
 import resource
 import struct
 
-from . import syscalls
+from . import memory, syscalls
 
 __all__ = ["KEPT", "give_up"]
 
@@ -42,7 +42,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def give_up() -> None:
     """Keep only what tracing needs, for this process and all that it may start.
 
-    What needs more is done first: limits are raised, and tracefs and debugfs opened.
+    What needs more is done first: limits are raised, and what only root can open is.
     """
     os.environ.clear()
     os.environ.update(_ENVIRONMENT)
@@ -50,6 +50,8 @@ def give_up() -> None:
     os.umask(0o077)
     _raise_limits()
     syscalls.hold_file_systems()
+    with contextlib.suppress(OSError):  # there may be none
+        memory.hold_pagemap()
     last = _number_in("/proc/sys/kernel/cap_last_cap")
     kept = {number for number, _ in KEPT.values() if number <= last}
     if len(kept) < len(KEPT) or _number_in(_PARANOID) > 2:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import threading
 import time
@@ -14,7 +13,14 @@ import pandas as pd
 import pytest
 
 import skbnb
-from tests.live.traffic import Server, apart, curl, run, start_tcpdump
+from tests.live.traffic import (
+    Server,
+    apart,
+    curl,
+    end_tcpdump,
+    run,
+    start_tcpdump,
+)
 
 
 def of(
@@ -161,10 +167,7 @@ def test_a_sniffer_gets_a_clone_of_every_packet_sent(server: Server) -> None:
     sniffer = start_tcpdump("-q", "--immediate-mode", "-l")
     with skbnb.trace(scope="all") as trace:
         curl(server.url)
-        time.sleep(0.2)
-    sniffer.send_signal(signal.SIGINT)
-    printed, _ = sniffer.communicate()
-    frames = [line for line in printed.splitlines() if f".{server.port}" in line]
+    frames = [line for line in end_tcpdump(sniffer) if f".{server.port}" in line]
     events = trace.events
     at_port = (events["sport"] == server.port) | (events["dport"] == server.port)
     taps = events[at_port.fillna(False) & (events["caller"] == "dev_queue_xmit_nit")]
@@ -236,12 +239,12 @@ def test_max_events_keeps_the_first_and_counts_the_rest() -> None:
 
 def test_max_seconds_stops_tracing_but_not_the_block() -> None:
     with skbnb.trace(max_seconds=0.2) as trace:
-        time.sleep(0.5)
+        time.sleep(2)
         apart("multicast", 4, 5)
     about = trace.events.attrs["skbnb"]
     assert trace.events.empty
     assert about["ended"] == "max_seconds"
-    assert 0.2 <= about["duration"] < 0.5
+    assert 0.2 <= about["duration"] < 2
     assert not trace.truncated
 
 
@@ -250,7 +253,9 @@ def test_one_agent_counts_every_trace_anew(server: Server) -> None:
         with skbnb.trace(scope="all") as trace:
             curl(server.url)
         assert_complete(trace)
-        assert len(of(trace.events, comm="curl")) == 3
+        # Where all is slow, what a timer sends again may interrupt curl.
+        mine = of(trace.events, comm="curl")
+        assert (mine["context"] == "syscall").sum() == 3
 
 
 def test_a_recording_is_the_live_trace(server: Server, tmp_path: Path) -> None:

@@ -389,6 +389,9 @@ def test_what_the_agent_kept_is_enough_for_every_way() -> None:
         about = trace.events.attrs["skbnb"]
         assert about["calls"] >= 5
         assert about["lost"] == 0
+    with skbnb.trace(transport=agent, snaplen=64) as trace:
+        pass
+    assert trace.events.attrs["skbnb"]["bytes_missing"] == ""
     agent.close()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import skbnb
 from skbnb.errors import RequestError
-from tests.live.traffic import Server, apart, curl, start_tcpdump
+from tests.live.traffic import Server, apart, curl, end_tcpdump, start_tcpdump
 
 SNAPLEN = 300
 
@@ -45,8 +45,7 @@ def test_what_tcp_sends_is_what_a_sniffer_sees(server: Server, tmp_path: Path) -
     with skbnb.trace(snaplen=SNAPLEN) as trace:
         curl(server.url)
         curl(server.url6)
-    sniffer.terminate()
-    sniffer.communicate()
+    end_tcpdump(sniffer, path)
     sent = trace.events[trace.events["reason"] == "tcp-transmit"]
     packets = [trace.packets[number] for number in sent["packet"]]
     # Where all is slow, the last FIN may come after the trace.

@@ -18,7 +18,9 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from tests.stock.networks import Namespace
@@ -59,11 +61,28 @@ def apart(function: str, *arguments: object) -> int:
 
 
 def curl(url: str) -> int:
-    """Fetch a page, and leave the server time to close its side; give curl's pid."""
+    """Fetch a page, and wait until both sides are closed; give curl's pid."""
     process = subprocess.Popen(["curl", "-s", url, "-o", "/dev/null"])
     assert process.wait() == 0
-    time.sleep(0.2)
+    port = urlsplit(url).port
+    assert port
+    deadline = time.monotonic() + 30
+    while _is_open(port):
+        assert time.monotonic() < deadline, f"a socket of {url} stays open"
+        time.sleep(0.01)
     return process.pid
+
+
+def _is_open(port: int) -> bool:
+    """Whether a TCP connection of that port has something to send yet."""
+    time_wait, listens = "06", "0A"
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, *ends, state = line.split()[:4]
+            at_port = port in (int(end.rpartition(":")[2], 16) for end in ends)
+            if at_port and state not in (time_wait, listens):
+                return True
+    return False
 
 
 def start_tcpdump(
@@ -78,6 +97,28 @@ def start_tcpdump(
     while "listening on" not in sniffer.stderr.readline():
         assert sniffer.poll() is None, "tcpdump ended"
     return sniffer
+
+
+def end_tcpdump(sniffer: subprocess.Popen[str], path: Path | None = None) -> list[str]:
+    """End a sniffer of loopback when it has told all that was sent before.
+
+    Give the lines that it printed, if it does not write to a file at once (``-U``).
+    """
+    last_port, last_word, lines = 9, b"that was all", list[str]()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(last_word, (LOOPBACK, last_port))
+    if path:
+        deadline = time.monotonic() + 30
+        while last_word not in path.read_bytes():
+            assert time.monotonic() < deadline, "tcpdump does not see what is sent"
+            time.sleep(0.01)
+    else:
+        assert sniffer.stdout
+        while f" > {LOOPBACK}.{last_port}: UDP" not in (line := next(sniffer.stdout)):
+            lines.append(line)
+    sniffer.terminate()
+    sniffer.communicate()
+    return lines
 
 
 def serve(folder: str) -> None:
