@@ -40,7 +40,8 @@ def start_session(agent: AgentTransport, probe: str) -> Session:
         also="copy",
         follow=True,
     )
-    session = Session(agent, config)
+    # A guest's processor takes minutes to compile if it is not alone.
+    session = Session(agent, config, patience=600)
     session.start()
     return session
 
