@@ -36,7 +36,7 @@ __all__ = [
     "with_numbers",
 ]
 
-_PIECE = 1 << 18
+_PIECE = 1 << 15
 
 
 class Numbered(NamedTuple):

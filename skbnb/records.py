@@ -7,7 +7,6 @@ distinct values (names, addresses) are ever turned into Python objects.
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 import itertools
 from collections.abc import (
@@ -19,14 +18,16 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from .encoding import Encoded, encode
 from .errors import StreamError
-from .grouping import first_rows, number_small, pieces
+from .grouping import pieces
 from .names import Names
 from .payloads import Form, name_of
 from .reasons import copy_reason_of, reason_of
@@ -41,6 +42,7 @@ from .schema import (
     Scope,
     columns_of,
 )
+from .threads import at_once
 from .units import printable
 from .wire import Payload
 
@@ -242,19 +244,21 @@ def extract(
     fields: Fields = {name: np.empty(ends[-1], record[name]) for name in names}
     if "captured" in fields:
         fields["packet"] = np.empty(ends[-1], "u4")
-    for batch, rows, start, end in zip(
-        batches, chosen, ends[:-1], ends[1:], strict=True
-    ):
+
+    def copy(number: int) -> None:
+        start, end = ends[number], ends[number + 1]
         if start == end:
-            continue
-        found = batch.records
+            return
+        rows, found = chosen[number], batches[number].records
         if end - start != len(found):
             # Records are copied fastest where numpy does not know what is in them.
             found = found.view(f"V{record.itemsize}")[rows].view(record)
         for name in names:
             fields[name][start:end] = found[name]
         if "packet" in fields:
-            fields["packet"][start:end] = batch.first + np.flatnonzero(rows)
+            fields["packet"][start:end] = batches[number].first + np.flatnonzero(rows)
+
+    at_once(copy, range(len(batches)), ends[-1])
     return fields
 
 
@@ -375,7 +379,8 @@ def _derive(fields: Fields) -> None:
     payload = span - (flags & _FIN).astype("u4") - ((flags & _SYN) >> 1)
     fields["payload"] = payload
     again = fields["again"] != 0
-    fields["detail"] = flags & (_SYN | _FIN) | (payload > 0) << 2 | again << 3
+    said = flags & (_SYN | _FIN) | (payload > 0) << 2 | again << 3
+    fields["detail"] = said.astype("u1")
     known = fields["present"] & (Has.TCP | Has.TCP_CB) == Has.TCP | Has.TCP_CB
     fields["present"] |= np.where(known, np.uint32(Has.DETAIL), np.uint32(0))
     # Numbers of calls that the kernel could not count: see number_by_time().
@@ -398,7 +403,7 @@ def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
     count = len(sockets)
     address = np.concatenate([sockets["sk"], fields["sk"]])
     hashes = np.concatenate([sockets["sock_hash"], fields["sock_hash"]])
-    codes = _codes_of_pairs(_codes(address), _codes(hashes))
+    codes, _ = encode(address, hashes)
     place = np.full(codes.max(initial=0) + 1, count)
     place[codes[:count]] = np.arange(count)
     # One more, of which nothing is known, for events without a socket that was told.
@@ -429,47 +434,35 @@ def _in_order(fields: Fields) -> Fields:
 
 
 def _frame(columns: Sequence[Column], fields: Fields, told: Told) -> pd.DataFrame:
-    made = _Maker(fields, told.names)
-    values: dict[str, Any] = {
-        "time": (fields["ts"].astype("i8") + told.offset).view("M8[ns]"),
-        "t": (fields["ts"].astype("i8") - told.began) / 1e9,
-    }
-    absences: dict[Has | str | None, npt.NDArray[np.bool_] | None] = {}
-    for column in columns[len(values) :]:
-        if column.has not in absences:
-            absences[column.has] = _absent(column, fields)
-        absent = absences[column.has]
-        if column.dtype == "category":
-            values[column.name] = made.categories(column, absent)
-            continue
-        of_column = np.ascontiguousarray(fields[column.field])
-        if absent is None:
-            values[column.name] = of_column.astype(column.dtype, copy=False)
-        else:
-            is_float = column.dtype == "Float64"
-            nullable = pd.arrays.FloatingArray if is_float else pd.arrays.IntegerArray
-            # A mask of its own: pandas writes into it.
-            values[column.name] = nullable(of_column, absent.copy())
-    return pd.DataFrame(values, copy=False)
-
-
-def _absent(column: Column, fields: Fields) -> npt.NDArray[np.bool_] | None:
-    if column.has is None:
-        return None
-    has = column.has
-    seen = fields[has] if isinstance(has, str) else fields["present"] & has
-    return np.equal(seen, 0)
+    made = _Maker(fields, told)
+    rows = len(fields["ts"])
+    made.absences = dict(
+        at_once(made.absence, list({column.has for column in columns}), rows)
+    )
+    values = at_once(made.column, columns, rows)
+    names = (column.name for column in columns)
+    return pd.DataFrame(dict(zip(names, values, strict=True)), copy=False)
 
 
 class _Maker:
-    """Makes categoricals: codes by hashing integers, text only for what is distinct.
+    """Makes columns, of which several can be made at the same time.
 
-    A value without a text, None, is absent.
+    Of categoricals only what is distinct is turned into text. A value without a text,
+    None, is absent.
+
+    Attributes
+    ----------
+    absences
+        What says whether a value is there -> the rows in which it is not; None for
+        what is always there. To be set before columns are made.
     """
 
-    def __init__(self, fields: Fields, names: Names) -> None:
+    absences: Mapping[Has | str | None, npt.NDArray[np.bool_] | None]
+
+    def __init__(self, fields: Fields, told: Told) -> None:
         self._fields = fields
-        self._names = names
+        self._told = told
+        names = told.names
         # Of two members: this one, and the caller.
         self._text_by_caller: dict[str, tuple[str, Callable[[int, int], str]]] = {
             "stack": ("stack", names.folded),
@@ -500,35 +493,67 @@ class _Maker:
             "path": lambda number: Path(number).name.lower() if number else "",
         }
 
-    @functools.cached_property
-    def _callers(self) -> npt.NDArray[Any]:
-        return _codes(self._fields["caller"])
+    def absence(
+        self, has: Has | str | None
+    ) -> tuple[Has | str | None, npt.NDArray[np.bool_] | None]:
+        """An item of `absences`."""
+        if has is None:
+            return None, None
+        fields = self._fields
+        seen = fields[has] if isinstance(has, str) else fields["present"] & has
+        return has, np.equal(seen, 0)
 
-    def categories(
+    def column(self, column: Column) -> Any:
+        """Its values."""
+        if column.field == "ts":
+            return self._moments(column)
+        absent = self.absences[column.has]
+        if column.dtype == "category":
+            return self._categories(column, absent)
+        values = np.ascontiguousarray(self._fields[column.field])
+        if absent is None:
+            return values.astype(column.dtype, copy=False)
+        is_float = column.dtype == "Float64"
+        nullable = pd.arrays.FloatingArray if is_float else pd.arrays.IntegerArray
+        # A mask of its own: pandas writes into it.
+        return nullable(values, absent.copy())
+
+    def _moments(self, column: Column) -> npt.NDArray[Any]:
+        ts = self._fields["ts"].astype("i8")
+        if column.name == "time":
+            ts += self._told.offset
+            return ts.view("M8[ns]")
+        ts -= self._told.began
+        return ts / 1e9
+
+    def _categories(
         self, column: Column, absent: npt.NDArray[np.bool_] | None
     ) -> pd.Categorical:
-        field, text = column.field, self._text.get(column.name)
-        texts: Sequence[str | None]
-        if column.name in self._text_by_caller:
-            codes, texts = self._by_caller(column.name)
-        elif text is None:
-            codes, firsts = _factorize_address(self._fields, field)
-            texts = [self._address(field, i) for i in firsts]
-        elif self._fields[field].dtype.kind == "V":
-            codes, firsts = _factorize_bytes(self._fields[field])
-            texts = [text(self._fields[field][i].tobytes()) for i in firsts]
-        else:
-            codes, uniques = _factorize(self._fields[field])
-            texts = [text(int(value)) for value in uniques]
-        return _categorical(codes, absent, texts, _FIXED.get(column.name))
+        (codes, firsts), text = self._encoded(column)
+        return _categorical(
+            codes, absent, list(map(text, firsts)), _FIXED.get(column.name)
+        )
 
-    def _by_caller(self, name: str) -> tuple[npt.NDArray[Any], list[str]]:
-        field, text = self._text_by_caller[name]
-        values, caller = self._fields[field], self._fields["caller"]
-        codes = _codes_of_pairs(self._callers, values)
-        firsts = _firsts(codes)
-        texts = [text(int(values[i]), int(caller[i])) for i in firsts]
-        return np.where(np.array(texts, bool)[codes], codes, -1), texts
+    def _encoded(self, column: Column) -> tuple[Encoded, Callable[[int], str | None]]:
+        """A column by its distinct values, and what gives the text of a row's."""
+        values = self._fields[column.field]
+        text = self._text.get(column.name)
+        if column.name in self._text_by_caller:
+            field, text_of_both = self._text_by_caller[column.name]
+            values, caller = self._fields[field], self._fields["caller"]
+
+            def of_both(row: int) -> str | None:
+                return text_of_both(int(values[row]), int(caller[row])) or None
+
+            return encode(values, caller), of_both
+        if text is None:
+            halves = _halves(values)
+            return encode(*halves, self._fields["family"]), partial(
+                self._address, column.field
+            )
+        if values.dtype.kind == "V":
+            return encode(*_halves(values)), lambda row: text(values[row].tobytes())
+        return encode(values), lambda row: text(int(values[row]))
 
     def _address(self, field: str, i: int) -> str:
         packed = self._fields[field][i].tobytes()
@@ -537,10 +562,6 @@ class _Maker:
             if self._fields["family"][i] == 10
             else ipaddress.IPv4Address(packed[:4])
         )
-
-
-def _factorize(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    return number_small(values) if values.itemsize <= 2 else pd.factorize(values)
 
 
 def _categorical(
@@ -574,43 +595,11 @@ def _categorical(
     )
 
 
-def _factorize_bytes(
-    values: npt.NDArray[Any],
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Codes of sixteen bytes each, and the first row of each code."""
-    # They are two integers; factorizing those is exact and ten times as fast.
-    halves = values.view("<u8").reshape(-1, 2)
-    codes = _codes(np.ascontiguousarray(halves[:, 0]))
+def _halves(values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Sixteen bytes each as whole numbers."""
+    first, second = values.view("<u8").reshape(-1, 2).T
     # All zeros where names are short and addresses IPv4.
-    if halves[:, 1].any():
-        codes = _codes_of_pairs(codes, _codes(np.ascontiguousarray(halves[:, 1])))
-    return codes, _firsts(codes)
-
-
-def _factorize_address(
-    fields: Fields, field: str
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    codes, firsts = _factorize_bytes(fields[field])
-    family = fields["family"]
-    if (family == family[:1]).all():
-        return codes, firsts
-    codes = _codes_of_pairs(codes, family)
-    return codes, _firsts(codes)
-
-
-def _codes(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Numbers of the distinct values, from 0 as they appear."""
-    return pd.factorize(values)[0]
-
-
-def _codes_of_pairs(
-    left: npt.NDArray[Any], right: npt.NDArray[Any]
-) -> npt.NDArray[Any]:
-    return _codes(left * (int(right.max(initial=0)) + 1) + right)
-
-
-def _firsts(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return first_rows(codes, codes.max(initial=-1) + 1)
+    return [first, second] if second.any() else [first]
 
 
 # ------------------------------------------------------------------ values to text

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers distinct values, so that the rest of the work is done once for each of them.
+
+What repeats is found by a hash that is looked up in one table, small enough for a
+processor's cache, for all rows of a piece at once. Whatever two values meet in one slot
+of it are told apart by comparing, and pandas numbers the few that had to give way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .grouping import pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Encoded", "encode"]
+
+_SLOT_BITS = 16
+# Odd, and without a pattern: multiplied by one the highest bits depend on all others.
+_MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
+
+
+class Encoded(NamedTuple):
+    """Rows by their number.
+
+    Attributes
+    ----------
+    codes
+        Each row's number, from 0, in the order in which they appear.
+    firsts
+        The first row of each number.
+    """
+
+    codes: NDArray[Any]
+    firsts: NDArray[np.intp]
+
+
+def encode(*columns: NDArray[Any]) -> Encoded:
+    """Number the distinct rows of one or more columns of whole numbers, at most three.
+
+    Parameters
+    ----------
+    *columns
+        All of one length, of any dtypes of unsigned integers.
+    """
+    if len(columns) == 1 and columns[0].itemsize <= 2:
+        return _encode_small(columns[0])
+    table = _Table(len(columns))
+    codes = np.empty(len(columns[0]), np.int32)
+    left = [
+        table.encode([column[piece] for column in columns], piece.start, codes[piece])
+        for piece in pieces(len(codes))
+    ]
+    rest = np.concatenate([np.empty(0, np.intp), *left])
+    if not len(rest):
+        return Encoded(codes, np.array(table.firsts, np.intp))
+    more, firsts = _encode_by_pandas([column[rest] for column in columns])
+    codes[rest] = more + len(table.firsts)
+    return _in_order(codes, np.concatenate([table.firsts, rest[firsts]]))
+
+
+class _Table:
+    """The values that have come so far, each in the slot that its hash says."""
+
+    def __init__(self, columns: int) -> None:
+        slots = 1 << _SLOT_BITS
+        self._number = np.full(slots, -1, np.int32)
+        self._values = [np.zeros(slots, np.uint64) for _ in range(columns)]
+        self.firsts: list[int] = []
+
+    def encode(
+        self, columns: Sequence[NDArray[Any]], start: int, codes: NDArray[np.int32]
+    ) -> NDArray[np.intp]:
+        """Fill in the codes of a piece; give the rows whose slot is another's."""
+        slot = _hashed(columns)
+        np.take(self._number, slot, out=codes)
+        fresh = np.flatnonzero(codes < 0)
+        if len(fresh):
+            self._add(columns, start, slot, fresh)
+            np.take(self._number, slot, out=codes)
+        differ = np.zeros(len(slot), np.bool_)
+        for values, column in zip(self._values, columns, strict=True):
+            differ |= values[slot] != column
+        return np.flatnonzero(differ) + start
+
+    def _add(
+        self,
+        columns: Sequence[NDArray[Any]],
+        start: int,
+        slot: NDArray[np.intp],
+        fresh: NDArray[np.intp],
+    ) -> None:
+        slots, first = np.unique(slot[fresh], return_index=True)
+        order = np.argsort(first)
+        slots, rows = slots[order], fresh[first[order]]
+        self._number[slots] = np.arange(len(slots)) + len(self.firsts)
+        for values, column in zip(self._values, columns, strict=True):
+            values[slots] = column[rows]
+        self.firsts += (rows + start).tolist()
+
+
+def _hashed(columns: Sequence[NDArray[Any]]) -> NDArray[np.intp]:
+    mixed = np.zeros(len(columns[0]), np.uint64)
+    for column, multiplier in zip(columns, _MULTIPLIERS, strict=False):
+        mixed ^= column * np.uint64(multiplier)
+    mixed >>= np.uint64(64 - _SLOT_BITS)
+    return mixed.view(np.intp)
+
+
+def _encode_by_pandas(columns: Sequence[NDArray[Any]]) -> Encoded:
+    codes, uniques = pd.factorize(columns[0])
+    for column in columns[1:]:
+        other, values = pd.factorize(column)
+        codes, uniques = pd.factorize(codes * len(values) + other)
+    firsts = np.full(len(uniques), -1)
+    firsts[codes[::-1]] = np.arange(len(codes))[::-1]
+    return Encoded(codes, firsts)
+
+
+def _in_order(codes: NDArray[np.int32], firsts: NDArray[np.intp]) -> Encoded:
+    """Number them anew as they appear."""
+    order = np.argsort(firsts)
+    number = np.empty(len(order), np.int32)
+    number[order] = np.arange(len(order))
+    for piece in pieces(len(codes)):
+        codes[piece] = number[codes[piece]]
+    return Encoded(codes, firsts[order])
+
+
+def _encode_small(values: NDArray[Any]) -> Encoded:
+    """Those of one or two bytes, without hashing them."""
+    unseen = len(values)
+    first = np.full(1 << (8 * values.itemsize), unseen)
+    for piece in reversed(pieces(len(values))):
+        # Of all that is written to one place, the last stays: write the first last.
+        first[values[piece][::-1]] = np.arange(
+            piece.start, piece.start + len(values[piece])
+        )[::-1]
+    order = np.argsort(first, kind="stable")
+    known = order[: np.count_nonzero(first < unseen)]
+    number = np.zeros(len(first), np.min_scalar_type(-len(known) - 1))
+    number[known] = np.arange(len(known))
+    codes = np.empty(len(values), number.dtype)
+    for piece in pieces(len(values)):
+        codes[piece] = number[values[piece]]
+    return Encoded(codes, first[known])
