@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import capture, cell, cost, long, panel
+from tests.bench import capture, cell, cost, long, panel, start
 from tests.bench.measures import Line, machine, table
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -23,38 +23,42 @@ def main() -> int:
     parser.add_argument(
         "--quick", action="store_true", help="under a minute; judges ratios only"
     )
-    quick = parser.parse_args().quick
+    parser.add_argument("--output", type=Path, default=OUTPUT, help="the JSON file")
+    options = parser.parse_args()
+    quick: bool = options.quick
     if os.geteuid() != 0:
         parser.error("it traces this machine's kernel: run it as root")
     os.environ.pop("SKBNB_AGENT", None)
     began = time.monotonic()
     print(machine(), flush=True)
     measures = (
-        *(measure_capture, measure_cell, measure_cost, measure_panel),
-        measure_long,
+        *(measure_capture, measure_cell, measure_start, measure_cost),
+        *(measure_panel, measure_long),
     )
     found = [line for measure in measures for line in measure(quick)]
     missed = [line.what for line in found if line.met is False]
     print(f"\n{time.monotonic() - began:.0f} s; goals missed: {len(missed)}")
-    OUTPUT.parent.mkdir(exist_ok=True)
+    options.output.parent.mkdir(exist_ok=True)
     content = {
         "machine": machine(),
         "quick": quick,
         "measures": [line.json() for line in found],
     }
-    OUTPUT.write_text(json.dumps(content, indent=2) + "\n")
+    options.output.write_text(json.dumps(content, indent=2) + "\n")
     return 1 if missed else 0
 
 
 def measure_capture(quick: bool) -> list[Line]:
     """Measure and print how fast events are captured."""
-    names = ("skbnb", "bcc") if quick else ("skbnb", "bcc", "bcc-four")
-    rounds, seconds = (2, 0.7) if quick else (5, 1.5)
-    trials = capture.run(names, rounds, seconds)
-    real = [capture.real_load(2_000 if quick else 8_000) for _ in range(rounds)]
-    lines = [*capture.ratios(trials), *capture.rates(trials, real)]
-    notes = capture.notes(trials, real)
-    show(f"Events a second, none lost ({rounds} rounds, in turn)", lines, notes)
+    size = capture.QUICK if quick else capture.FULL
+    found = capture.run(size)
+    datagrams = 2_000 if quick else 8_000
+    real = [capture.real_load(datagrams) for _ in range(size.rounds)]
+    lines = [*capture.ratios(found), *capture.rates(found, real)]
+    notes = capture.notes(found, real)
+    for_long = f", {size.sustained:g} s each" if size.sustained else ""
+    title = f"Events a second, none lost ({size.rounds} rounds, in turn{for_long})"
+    show(title, lines, notes)
     return lines
 
 
@@ -63,6 +67,14 @@ def measure_cell(quick: bool) -> list[Line]:
     rounds, kernels = (5, 2) if quick else (20, 20)
     lines = cell.run(rounds, kernels, judged=not quick)
     show("What %%skbclone adds to an empty cell", lines, ())
+    return lines
+
+
+def measure_start(quick: bool) -> list[Line]:
+    """Measure and print how long the beginning takes."""
+    times = 2 if quick else 10
+    lines = start.run(times, judged=not quick)
+    show(f"The beginning ({times} processes each)", lines, ())
     return lines
 
 

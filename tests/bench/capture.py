@@ -1,21 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many events a second reach a DataFrame, none lost.
+"""How many events a second reach a DataFrame, none lost, by skbnb and by other ways.
 
 The load is synthetic (flood.c): two CPUs cannot make millions of clones a second. What
 comes after it is the real thing: the ring and its accounting, the agent, the pipe, the
-reader in this process and the DataFrame. Beside it, on the same records: BCC's callback
-into a list of dicts, and a DataFrame of that.
+reader in this process and the DataFrame. Beside it, of the same load: BCC's callbacks
+into a list of dicts, the handbook's two programs, bpftrace's lines, and as the limit a
+C program that looks at nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
+import os
 import pickle
+import platform
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, cast
@@ -27,15 +33,47 @@ from skbnb import notebook, wire
 from skbnb.agent.ring import Ring
 from skbnb.transport import AGENT_PYTHON
 from tests.bench.helper import Helper
+from tests.bench.load import BATCH, SYSCALL
 from tests.bench.measures import Line, Measure
+from tests.live.bpftrace import WITH_TRACEFS
 from tests.live.traffic import apart
 
 HERE = Path(__file__).parent
 
 _STRIDE = Ring.offset + wire.RECORD_SIZE
 
-# Where the search for each way's highest rate begins, in records/s.
-GUESSES = {"skbnb": 3e6, "bcc": 2e5, "bcc-four": 3.5e5}
+
+class About(NamedTuple):
+    """A way to capture.
+
+    Parameters
+    ----------
+    title
+        In words.
+    guess
+        Where the search for its highest rate begins, in records/s.
+    goal
+        How many times as much skbnb is to sustain, at least; None: no goal.
+    """
+
+    title: str
+    guess: float
+    goal: float | None = None
+
+
+WAYS = {
+    "skbnb": About("skbnb", 3e6),
+    "libbpf": About("libbpf's consumer in C, to /dev/null", 3e6, 0.8),
+    "bcc": About("BCC's callback, ring buffer", 2e5, 15),
+    "bcc-perf": About("BCC's callback, perf buffer", 1.5e5, 15),
+    "bcc-four": About("BCC's callback, ring buffer, 4 members of 35", 3.5e5),
+    "handbook-perf": About("handbook's program, perf buffer", 2e5, 30),
+    "handbook-trace": About("handbook's program, trace buffer", 5e4, 30),
+    "bpftrace": About("bpftrace's lines, parsed by pandas", 1e5, 15),
+}
+
+# Has nothing that a DataFrame could be made of.
+WITHOUT_ROWS = ("libbpf",)
 
 
 class Captured(NamedTuple):
@@ -61,9 +99,10 @@ class Way(Protocol):
         """End the process that captures."""
 
 
-def agent_command(way: str, load_pid: int) -> list[str]:
+def agent_command(way: str, load_pid: int, *arguments: str) -> list[str]:
     """The distribution's Python, running a way's root side."""
-    return [AGENT_PYTHON, "-I", str(HERE / "flood_agent.py"), way, str(load_pid)]
+    program = str(HERE / "flood_agent.py")
+    return [AGENT_PYTHON, "-I", program, way, str(load_pid), *arguments]
 
 
 class Skbnb:
@@ -97,12 +136,12 @@ class Skbnb:
         self._agent.close()
 
 
-class Callback:
-    """BCC's callback. The list's way into this process is not counted."""
+class Other:
+    """One of flood_agent.py's. A list's way into this process is not counted."""
 
-    def __init__(self, way: str, load_pid: int) -> None:
+    def __init__(self, way: str, load_pid: int, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            agent_command(way, load_pid),
+            agent_command(way, load_pid, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -136,6 +175,59 @@ class Callback:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
+
+
+# A line with the four columns of the handbook for each record.
+_SCRIPT = """
+BEGIN {{ printf("started\\n"); }}
+tracepoint:raw_syscalls:sys_enter /pid == {pid} && args->id == {syscall}/ {{
+    $i = 0;
+    while ($i < {batch}) {{
+        @count++;
+        printf("%llu %s %d %llu\\n", nsecs, comm, pid, @count);
+        $i++;
+    }}
+}}
+"""
+
+
+class Bpftrace:
+    """bpftrace, whose lines are parsed when it has ended."""
+
+    def __init__(self, load_pid: int, folder: Path) -> None:
+        known = {"syscall": SYSCALL[platform.machine()], "batch": BATCH}
+        self._script = _SCRIPT.format(pid=load_pid, **known)
+        self._path = folder / "lines"
+
+    def start(self) -> None:
+        """Begin."""
+        with self._path.open("wb") as file:
+            self._process = subprocess.Popen(
+                [*WITH_TRACEFS, "bpftrace", "-e", self._script],
+                stdout=file,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "BPFTRACE_PERF_RB_PAGES": "4096"},
+            )
+        while b"started\n" not in self._path.read_bytes():
+            assert self._process.poll() is None, self._process.communicate()
+            time.sleep(0.01)
+
+    def stop(self) -> Captured:
+        """End."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.communicate()
+        # Before the first record it writes two lines, and after the last the count.
+        lines, _, count = self._path.read_bytes().rpartition(b"\n\n\n@count: ")
+        events = lines.count(b"\n") - 1
+        return Captured(events, int(count) - events)
+
+    def frame(self) -> pd.DataFrame:
+        """Parse them."""
+        names = ["ts", "comm", "pid", "count"]
+        return pd.read_csv(self._path, sep=" ", names=names, skiprows=2, comment="@")
+
+    def close(self) -> None:
+        """Nothing runs."""
 
 
 class Load(Helper):
@@ -221,18 +313,24 @@ def highest_rate(way: Way, load: Load, guess: float, seconds: float) -> float:
     return trial.offered
 
 
+def unlost(way: Way, load: Load, rate: float, seconds: float) -> Trial:
+    """Capture at a rate, lower if need be so that nothing is lost."""
+    trial = careful(way, load, rate, seconds)
+    while trial.lost:
+        trial = careful(way, load, trial.offered * 0.92, seconds)
+    return trial
+
+
 def to_frame(way: Way, load: Load, rate: float, seconds: float) -> Trial:
-    """Capture at a rate, lower if need be so that nothing is lost, into a DataFrame.
+    """Capture at a rate, lower if need be, into a DataFrame.
 
     Raises
     ------
     AssertionError
         The DataFrame has not one row for each record made.
     """
-    trial = careful(way, load, rate, seconds)
-    while trial.lost:
-        trial = careful(way, load, trial.offered * 0.92, seconds)
-    if isinstance(way, Callback):
+    trial = unlost(way, load, rate, seconds)
+    if isinstance(way, Other):
         way.fetch()
     gc.collect()
     began = time.perf_counter()
@@ -242,37 +340,87 @@ def to_frame(way: Way, load: Load, rate: float, seconds: float) -> Trial:
     return replace(trial, build=build)
 
 
+def way_of(name: str, load_pid: int, folder: Path) -> Way:
+    """A way by its name in `WAYS`, running; the folder is for files of its own."""
+    if name == "skbnb":
+        return Skbnb(load_pid)
+    if name == "bpftrace":
+        return Bpftrace(load_pid, folder)
+    if name != "libbpf":
+        return Other(name, load_pid)
+    program = folder / "consumer"
+    # By its name: its headers need not be there, and the library is with BCC.
+    sources = [str(HERE / "consumer.c"), "-l:libbpf.so.1"]
+    command = ["cc", "-O2", "-o", str(program), *sources]
+    subprocess.run(command, check=True)
+    return Other(name, load_pid, str(program))
+
+
 @contextlib.contextmanager
-def all_ways(names: tuple[str, ...]) -> Iterator[tuple[Load, dict[str, Way]]]:
+def all_ways(names: Sequence[str]) -> Iterator[tuple[Load, dict[str, Way]]]:
     """Everything running, and ended again."""
     with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
         load = Load()
         stack.callback(load.close)
         ways: dict[str, Way] = {}
         for name in names:
-            ways[name] = (
-                Skbnb(load.pid) if name == "skbnb" else Callback(name, load.pid)
-            )
+            ways[name] = way_of(name, load.pid, Path(folder))
             stack.callback(ways[name].close)
         yield load, ways
 
 
-def run(names: tuple[str, ...], rounds: int, seconds: float) -> dict[str, list[Trial]]:
+class Size(NamedTuple):
+    """How much is measured."""
+
+    ways: tuple[str, ...]
+    rounds: int
+    seconds: float
+    """Of each load whose records become a DataFrame, and in the search for a rate."""
+    sustained: float
+    """Seconds of each load that is captured only; 0: none is."""
+
+
+FULL = Size(tuple(WAYS), 3, 1.5, 10)
+QUICK = Size(("skbnb", "libbpf", "bcc"), 2, 0.7, 0)
+
+
+class Found(NamedTuple):
+    """Trials of each way."""
+
+    framed: dict[str, list[Trial]]
+    """Into a DataFrame."""
+    sustained: dict[str, list[Trial]]
+    """Captured only."""
+
+
+def run(size: Size) -> Found:
     """Every way at its highest rate, in turn, several times."""
-    with all_ways(names) as (load, ways):
+    with all_ways(size.ways) as (load, ways):
         rates = {
-            name: highest_rate(way, load, GUESSES[name], seconds)
+            name: highest_rate(way, load, WAYS[name].guess, size.seconds)
             for name, way in ways.items()
         }
-        for name, way in ways.items():
+
+        def framed(name: str) -> Trial:
+            return to_frame(ways[name], load, rates[name], size.seconds)
+
+        def sustained(name: str) -> Trial:
+            return unlost(ways[name], load, rates[name], size.sustained)
+
+        with_rows = [name for name in ways if name not in WITHOUT_ROWS]
+        for name in with_rows:
             # Untouched memory and first calls of a library cost time once.
-            to_frame(way, load, rates[name], seconds)
-        trials: dict[str, list[Trial]] = {name: [] for name in names}
-        for _ in range(rounds):
-            for name, way in ways.items():
-                trials[name].append(to_frame(way, load, rates[name], seconds))
-                rates[name] = trials[name][-1].offered
-    return trials
+            framed(name)
+        found = Found({name: [] for name in with_rows}, {name: [] for name in ways})
+        parts: list[tuple[dict[str, list[Trial]], Callable[[str], Trial]]]
+        parts = [(found.framed, framed)]
+        parts += [(found.sustained, sustained)] if size.sustained else []
+        for _, (trials, attempt) in itertools.product(range(size.rounds), parts):
+            for name, ours in trials.items():
+                ours.append(attempt(name))
+                rates[name] = ours[-1].offered
+    return found
 
 
 def ratio(ours: list[Trial], theirs: list[Trial], what: str) -> Measure:
@@ -330,53 +478,60 @@ def real_load(datagrams: int) -> Real:
 
 # ------------------------------------------------------------------ the table
 
-TITLES = {
-    "skbnb": "skbnb",
-    "bcc": "BCC's callback",
-    "bcc-four": "BCC's callback, 4 members of 32",
-}
-PARTS = {"rate": "to a DataFrame", "capture_rate": "capture alone"}
 
-
-def ratios(trials: dict[str, list[Trial]]) -> list[Line]:
-    """How many times as many events as each other way, and the goal."""
-    return [
-        Line(
-            f"skbnb / {TITLES[name]}: {part}",
-            ratio(trials["skbnb"], theirs, what),
-            unit=" x",
-            goal=10 if name == "bcc" else None,
-            at_least=True,
-        )
-        for name, theirs in trials.items()
+def ratios(found: Found) -> list[Line]:
+    """How many times as many events as each other way, and the goals."""
+    # Where nothing is measured for long, what is short is judged by the same goals.
+    captured = found.sustained if found.sustained["skbnb"] else found.framed
+    lines = [
+        Line(f"skbnb / {WAYS[name].title}: captured",
+             ratio(captured["skbnb"], theirs, "capture_rate"),
+             " x", 2 if name in WITHOUT_ROWS else 1,
+             goal=WAYS[name].goal, at_least=True)
+        for name, theirs in captured.items()
         if name != "skbnb"
-        for what, part in PARTS.items()
-    ]
+    ]  # fmt: skip
+    lines += [
+        Line(f"skbnb / {WAYS[name].title}: to a DataFrame",
+             ratio(found.framed["skbnb"], theirs, "rate"), " x")
+        for name, theirs in found.framed.items()
+        if name != "skbnb"
+    ]  # fmt: skip
+    return lines
 
 
-def rates(trials: dict[str, list[Trial]], real: list[Real]) -> list[Line]:
+def rates(found: Found, real: list[Real]) -> list[Line]:
     """Events a second."""
-    found = [
-        (f"{TITLES[name]}: {part}", tuple(getattr(trial, what) for trial in ours))
+    parts = (
+        ("captured", found.sustained, "capture_rate"),
+        ("to a DataFrame", found.framed, "rate"),
+    )
+    measured = [
+        (f"{WAYS[name].title}: {part}", tuple(getattr(one, what) for one in ours))
+        for part, trials, what in parts
         for name, ours in trials.items()
-        for what, part in PARTS.items()
+        if ours
     ]
-    found.append(("real clones under skbnb's agent", tuple(one.rate for one in real)))
+    measured.append(
+        ("real clones under skbnb's agent", tuple(one.rate for one in real))
+    )
     return [
-        Line(title, Measure(values), unit=" M/s", digits=2, scale=1e-6)
-        for title, values in found
+        Line(title, Measure(values), unit=" M/s", digits=3, scale=1e-6)
+        for title, values in measured
     ]
 
 
-def notes(trials: dict[str, list[Trial]], real: list[Real]) -> list[str]:
+def notes(found: Found, real: list[Real]) -> list[str]:
     """What was checked, and what the numbers are of."""
-    rows = sum(trial.events for ours in trials.values() for trial in ours)
-    limited = all(trial.at_limit for trial in trials["skbnb"])
+    trials = [*found.framed.values(), *found.sustained.values()]
+    made = sum(trial.events for ours in trials for trial in ours)
+    ours = found.sustained["skbnb"] + found.framed["skbnb"]
+    limited = sum(trial.at_limit for trial in ours)
     clones, calls = sum(one.rows for one in real), sum(one.calls for one in real)
     return [
-        f"Synthetic records, from tests/bench/flood.c: {rows:,} rows for as many made,",
-        "none lost, each way at the highest rate at which it loses none."
-        + (" The load, not skbnb, was the limit." if limited else ""),
+        f"Synthetic records, from tests/bench/flood.c: {made:,} captured for as many",
+        "made, none lost, each way at the highest rate at which it loses none.",
+        f"In {limited} of {len(ours)} trials not skbnb was the limit, but the load.",
         f"Real clones, UDP multicast to {RECEIVERS} receivers: {clones:,} rows for as "
         f"many made;",
         f"on the whole machine {sum(one.captured for one in real):,} rows for "

@@ -101,7 +101,7 @@ def run(rounds: int, cold_times: int, *, judged: bool) -> list[Line]:
         quiet = added(client, QUIET, rounds)
         shown = added(client, SHOWN, rounds)
     begin, end = begin_and_end(rounds)
-    goals = (1.5, 0.06) if judged else (None, None)
+    goals = (1.0, 0.03) if judged else (None, None)
     return [
         Line(f"first cell after %load_ext, quiet ({cold_times} kernels)", first,
              " ms", 0, 1e3, goals[0]),

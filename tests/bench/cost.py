@@ -39,6 +39,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "skbnb with stacks": {"stacks": True},
     "skbnb with followers": {"follow": True},
     "skbnb with copies": {"also": "copy"},
+    "skbnb with 128 bytes of each packet": {"snaplen": 128},
     "sums": {"via": "count"},
     "a handbook's program, by perf buffer": {"via": "perf"},
     "a handbook's program, by trace buffer": {"via": "trace"},
@@ -125,9 +126,10 @@ class Worker(Helper):
     def __init__(self) -> None:
         super().__init__([*_APART, sys.executable, "-m", "tests.bench.work"])
 
-    def do(self, work: str, times: int) -> float:
-        """Work, and give the seconds that it took."""
-        return float(self.ask(work, times)[0])
+    def do(self, work: str, times: int) -> tuple[float, float]:
+        """Work, and give the seconds that it took, and those on a processor."""
+        seconds, task = map(float, self.ask(work, times))
+        return seconds, task
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,8 @@ class Trial:
     """How many they saw; 0 where none counts."""
     seconds: float
     """That the work took."""
+    task: float = 0.0
+    """Of these, what the worker had of a processor."""
 
     @property
     def ns(self) -> int:
@@ -189,12 +193,12 @@ def attempt(way: Way, worker: Worker, work: str, times: int) -> Trial:
     """
     way.start()
     before = bpf_stats.runs(way.pid)
-    seconds = worker.do(work, times)
+    seconds, task = worker.do(work, times)
     programs = bpf_stats.runs_since(before, way.pid)
     clones = way.stop()
     made = clones_of(times) if work == "clones" else 0
     assert not clones or clones >= made, f"{made} clones made, {clones} seen"
-    return Trial(programs, clones, seconds)
+    return Trial(programs, clones, seconds, task)
 
 
 def in_turn(
@@ -251,8 +255,10 @@ class Size(NamedTuple):
     """How many times each work is done."""
 
 
-FULL = Size(9, 25, {"clones": 6_000, "datagrams": 20_000, "pipes": 30_000})
-QUICK = Size(2, 4, {"clones": 1_500, "datagrams": 6_000, "pipes": 6_000})
+FULL = Size(
+    9, 25, {"clones": 6_000, "datagrams": 20_000, "pipes": 30_000, "bulk": 1_000}
+)
+QUICK = Size(2, 4, {"clones": 1_500, "datagrams": 6_000, "pipes": 6_000, "bulk": 300})
 
 
 class Found(NamedTuple):
@@ -265,6 +271,9 @@ class Found(NamedTuple):
     timed: dict[str, Trials]
     """The same without statistics, which cost time themselves."""
 
+
+# At least so much is left of the throughput of a transfer when it is traced.
+BULK = 0.97
 
 # Work that clones nothing -> how many times as long as empty programs ours may run.
 IDLE = {"datagrams": 3, "pipes": 1.2}
@@ -283,7 +292,14 @@ def run(size: Size) -> Found:
         with bpf_stats.enabled():
             cloning = measured(counting, "clones", size.rounds)
             idle = {work: measured(bare, work, size.rounds) for work in IDLE}
-        timed = {work: measured(beside, work, size.timed_rounds) for work in IDLE}
+        timed = {
+            work: measured(ways_, work, size.timed_rounds)
+            for work, ways_ in (
+                *((work, beside) for work in IDLE),
+                ("bulk", {name: ways[name] for name in ("nothing", "skbnb", "sums")}),
+                ("clones", {name: ways[name] for name in ("nothing", *VARIANTS)}),
+            )
+        }
     return Found(cloning, idle, timed)
 
 
@@ -389,6 +405,66 @@ def a_clone(trials: Trials) -> list[Line]:
     ]  # fmt: skip
 
 
+HANDBOOK = "a handbook's program, by perf buffer"
+
+# Way -> how much of the cost of the handbook's program it may have.
+_GOALS = {"skbnb": 1.0, "sums": 0.5}
+
+
+def beside_the_handbook(found: Found) -> list[Line]:
+    """What a clone costs, beside the handbook's program: two ways to measure it."""
+
+    def of_programs_(one: Trial, other: Trial) -> float:
+        return one.per_clone / other.per_clone
+
+    timed = found.timed["clones"]
+
+    def beyond(one: Trial, nothing: Trial, other: Trial) -> float:
+        return (one.task - nothing.task) / (other.task - nothing.task)
+
+    lines = []
+    for name, goal in _GOALS.items():
+        ours, theirs = (found.cloning[way] for way in (name, HANDBOOK))
+        what = f"{name} / {HANDBOOK}"
+        lines += [
+            Line(f"{what}: time in programs",
+                 over_rounds(of_programs_, ours, theirs), " x", 2, goal=goal),
+            Line(f"{what}: time of the task beyond that without a trace",
+                 over_rounds(beyond, timed[name], timed["nothing"], timed[HANDBOOK]),
+                 " x", 2, goal=goal),
+        ]  # fmt: skip
+    return lines
+
+
+def of_the_task(size: Size, found: Found) -> list[Line]:
+    """What tracing adds to the time of a task that clones, for each clone."""
+    timed, made = found.timed["clones"], clones_of(size.times["clones"])
+
+    def beyond(one: Trial, nothing: Trial) -> float:
+        return (one.task - nothing.task) / made * 1e9
+
+    return [
+        Line(f"{name}, a clone", over_rounds(beyond, timed[name], timed["nothing"]),
+             " ns", 0)
+        for name in VARIANTS
+    ]  # fmt: skip
+
+
+def of_bulk(found: Found) -> list[Line]:
+    """What is left of the throughput of a transfer."""
+    timed = found.timed["bulk"]
+
+    def left(one: Trial, nothing: Trial) -> float:
+        return nothing.seconds / one.seconds
+
+    return [
+        Line(f"throughput with {name} / with nothing attached",
+             over_rounds(left, timed[name], timed["nothing"]), " x", 3,
+             goal=BULK if name == "skbnb" else None, at_least=True)
+        for name in ("skbnb", "sums")
+    ]  # fmt: skip
+
+
 def while_idle(work: str, found: Found) -> list[Line]:
     """What programs take from work that clones nothing."""
     timed, counted = found.timed[work], found.idle[work]
@@ -481,6 +557,19 @@ def tables(size: Size, found: Found) -> list[Table]:
                 "--via count.",
                 skipped(found),
             ],
+        ),
+        Table(
+            f"The same as a task's time, beyond that without a trace "
+            f"({size.timed_rounds} rounds)",
+            of_the_task(size, found),
+            [],
+        ),
+        Table("Beside the handbook's program", beside_the_handbook(found), []),
+        Table(
+            f"A transfer of {done['bulk']:,} MiB over loopback "
+            f"({size.timed_rounds} rounds)",
+            of_bulk(found),
+            [],
         ),
         Table(
             "The same, by program; most run for every packet or slab object, cloned or "

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root side of each way to capture what flood.c emits.
 
-Run by the distribution's Python as ``flood_agent.py WAY LOAD_PID``. The way `skbnb` is
-skbnb's own agent with flood.c as its probe. The ways of `CALLBACKS` collect a list of
-dicts as BCC's documentation shows, and take lines on stdin: `start`, `stop`, which is
-answered by the numbers of rows and of lost records, and `rows`, answered by the pickled
-list.
+Run by the distribution's Python as ``flood_agent.py WAY LOAD_PID ARGUMENT...``. The way
+`skbnb` is skbnb's own agent with flood.c as its probe. Those of `OTHERS` take lines on
+stdin: `start`, `stop`, which is answered by the numbers of rows and of lost records,
+and `rows`, answered by the pickled list. Most collect a list of dicts as BCC's
+documentation shows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import os
 import pickle
 import re
 import select
+import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,12 +29,16 @@ sys.path.insert(0, str(CHECKOUT))
 
 
 from skbnb.agent import __main__ as agent  # noqa: E402
-from skbnb.agent.attach import Attachment  # noqa: E402
+from skbnb.agent import layout, syscalls  # noqa: E402
+from skbnb.agent.attach import Attachment, attach, load  # noqa: E402
+from skbnb.agent.compiler import compiled, expand  # noqa: E402
 from skbnb.agent.probes import Probe  # noqa: E402
+from skbnb.agent.program import COUNTERS, defines, symbol_constants  # noqa: E402
 from skbnb.agent.recorder import Recorder  # noqa: E402
+from skbnb.agent.symbols import kernel_symbols  # noqa: E402
 from skbnb.agent.viewer import ROOT  # noqa: E402
 from skbnb.config import Config  # noqa: E402
-from tests.bench import load  # noqa: E402
+from tests.bench.load import BATCH, SYSCALL  # noqa: E402
 
 Row = dict[str, Any]
 
@@ -49,19 +55,23 @@ FLOOD = Probe(
 )
 
 
+# Name -> the file that stands in its place.
+OURS = {FLOOD.source: FLOOD.source, "on_clone.h": "flood_on_clone.h"}
+
+
 def source_reader(pid: int) -> Callable[[str], str]:
-    """Give a reader of C files, of which flood.c obeys process `pid`."""
+    """Give a reader of C files, of which ours obey process `pid`."""
     defined = {
         "LOAD_PID": pid,
-        "LOAD_SYSCALL": load.SYSCALL[os.uname().machine],
-        "LOAD_BATCH": load.BATCH,
+        "LOAD_SYSCALL": SYSCALL[os.uname().machine],
+        "LOAD_BATCH": BATCH,
     }
 
     def read(name: str) -> str:
-        if name != FLOOD.source:
+        if name not in OURS:
             return (CHECKOUT / "bpf" / name).read_text()
         lines = [f"#define {name} {value}" for name, value in defined.items()]
-        return "\n".join([*lines, (HERE / name).read_text()])
+        return "\n".join([*lines, (HERE / OURS[name]).read_text()])
 
     return read
 
@@ -74,7 +84,7 @@ def serve_skbnb(read_source: Callable[[str], str]) -> int:
         return agent.main()
 
 
-# ------------------------------------------------------------------ BCC's own way
+# ------------------------------------------------------------------ BCC's own ways
 
 
 def all_members(event: Any) -> Row:
@@ -128,12 +138,6 @@ def four_members(event: Any) -> Row:
     }
 
 
-CALLBACKS: dict[str, Callable[[Any], Row]] = {
-    "bcc": all_members,
-    "bcc-four": four_members,
-}
-
-
 def event_class() -> type[ctypes.Structure]:
     """``struct skb_event``, which BCC cannot deduce: it does not know ``__u64``."""
     types = {f"__u{bits}": getattr(ctypes, f"c_uint{bits}") for bits in (8, 16, 32, 64)}
@@ -149,38 +153,273 @@ def event_class() -> type[ctypes.Structure]:
     return type("Event", (ctypes.Structure,), {"_fields_": fields})
 
 
-def serve_bcc(read_source: Callable[[str], str], row_of: Callable[[Any], Row]) -> int:
-    """Collect rows through BCC's callback, trace by trace."""
-    config = Config(cell_tid=os.getppid(), notebook_pid=os.getppid())
-    program = Recorder(FLOOD, config, read_source, ROOT)
-    bpf = program._bpf
-    rows: list[Row] = []
+class HandbookEvent(ctypes.Structure):
+    """``struct handbook_event``."""
 
-    def callback(_context: Any, data: Any, _size: int) -> None:
-        rows.append(row_of(bpf["records"].event(data)))
+    _fields_ = (
+        ("ts", ctypes.c_uint64),
+        ("count", ctypes.c_uint64),
+        ("pid", ctypes.c_uint32),
+        ("pad", ctypes.c_uint32),
+        ("comm", ctypes.c_char * 16),
+    )
 
-    bpf["records"]._event_class = event_class()
-    bpf["records"].open_ring_buffer(callback)
+
+class Way:
+    """A way to capture, trace by trace, into `rows`.
+
+    Parameters
+    ----------
+    read_source
+        Gives the text of a C file.
+    """
+
+    def __init__(self, read_source: Callable[[str], str]) -> None:
+        self.rows: list[Row] = []
+
+    def start(self) -> None:
+        """Begin."""
+        raise NotImplementedError
+
+    def poll(self) -> None:
+        """Take what is there, or wait a little."""
+        raise NotImplementedError
+
+    def stop(self) -> tuple[int, int]:
+        """End; how many rows there are, and how many records were lost."""
+        raise NotImplementedError
+
+
+class Callback(Way):
+    """BCC's callback on skbnb's records, from the ring buffer or the perf buffers."""
+
+    buffer = "ring"
+    row_of = staticmethod(all_members)
+
+    def __init__(self, read_source: Callable[[str], str]) -> None:
+        super().__init__(read_source)
+        here = os.getppid()
+        self._config = Config(here, here, buffer=self.buffer)
+        self._program = Recorder(FLOOD, self._config, read_source, ROOT)
+        self._bpf = self._program._bpf
+        records = self._bpf["records"]
+        records._event_class = event_class()
+
+        def take(_context: Any, data: Any, _size: int) -> None:
+            self.rows.append(self.row_of(records.event(data)))
+
+        if self.buffer == "ring":
+            records.open_ring_buffer(take)
+            self._take = self._bpf.ring_buffer_consume
+            self._wait = self._bpf.ring_buffer_poll
+        else:
+            # As much memory as a ring buffer has, for all processors together.
+            pages = (self._config.ring_mib << 20) // os.sysconf("SC_PAGESIZE")
+            records.open_perf_buffer(take, page_cnt=pages // (os.cpu_count() or 1))
+            self._take = lambda: self._bpf.perf_buffer_poll(0)
+            self._wait = self._bpf.perf_buffer_poll
+
+    def start(self) -> None:
+        """Attach."""
+        self._before = self._program.attach(self._config)
+
+    def poll(self) -> None:
+        """Let BCC call back."""
+        self._wait(10)
+
+    def stop(self) -> tuple[int, int]:
+        """Detach, and take what is left."""
+        self._program.detach()
+        self._take()
+        lost = self._program.counters()["lost"] - self._before["lost"]
+        return len(self.rows), lost
+
+
+class FourMembers(Callback):
+    """The same, and only the least."""
+
+    row_of = staticmethod(four_members)
+
+
+class PerfCallback(Callback):
+    """The same from perf buffers."""
+
+    buffer = "perf"
+
+
+class Handbook(Way):
+    """One of the handbook's programs."""
+
+    source = ""
+
+    def __init__(self, read_source: Callable[[str], str]) -> None:
+        super().__init__(read_source)
+        flags = defines(symbol_constants(FLOOD, kernel_symbols()))
+        flags.append("-DMARK=1ULL")
+        text = expand(self.source, read_source)
+        self._bpf = compiled(text, flags, layout.choose("auto"))
+        load(self._bpf, FLOOD.attachments[0])
+        self._prepare()
+
+    def _prepare(self) -> None:
+        raise NotImplementedError
+
+    def _counted(self, name: str) -> int:
+        return int(self._bpf[b"counters"][COUNTERS.index(name)].value)
+
+    def start(self) -> None:
+        """Attach."""
+        self._calls = self._counted("calls")
+        self._link = attach(self._bpf, FLOOD.attachments[0])
+
+    def stop(self) -> tuple[int, int]:
+        """Detach."""
+        os.close(self._link)
+        self._rest()
+        made = self._counted("calls") - self._calls
+        return len(self.rows), made - len(self.rows)
+
+    def _rest(self) -> None:
+        raise NotImplementedError
+
+
+class HandbookPerf(Handbook):
+    """By perf buffers and a callback."""
+
+    source = "handbook_perf.c"
+
+    def _prepare(self) -> None:
+        records = self._bpf["records"]
+        records._event_class = HandbookEvent
+
+        def take(_cpu: int, data: Any, _size: int) -> None:
+            event = records.event(data)
+            self.rows.append(
+                {
+                    "ts": event.ts,
+                    "comm": event.comm.decode(),
+                    "pid": event.pid,
+                    "count": event.count,
+                }
+            )
+
+        records.open_perf_buffer(take, page_cnt=4096)
+
+    def poll(self) -> None:
+        """Let BCC call back."""
+        self._bpf.perf_buffer_poll(10)
+
+    def _rest(self) -> None:
+        self._bpf.perf_buffer_poll(0)
+
+
+class HandbookTrace(Handbook):
+    """By lines of text in the trace buffer, and ``trace_fields()``."""
+
+    source = "handbook_trace.c"
+    _last = b"that was all"
+
+    def _prepare(self) -> None:
+        root = syscalls.open_file_system("tracefs")
+
+        def opened(name: str, flags: int) -> int:
+            return os.open(name, flags, dir_fd=root)
+
+        # What BCC opens where tracefs is mounted.
+        self._bpf.tracefile = os.fdopen(opened("trace_pipe", os.O_RDONLY), "rb")
+        self._marker = opened("trace_marker", os.O_WRONLY)
+
+    def start(self) -> None:
+        """Attach."""
+        super().start()
+        self._ended = False
+        threading.Thread(target=self._end_when_asked).start()
+
+    def _end_when_asked(self) -> None:
+        # Whoever waits for a line looks for nothing else.
+        select.select([sys.stdin], [], [])
+        os.write(self._marker, self._last + b"\n")
+
+    def poll(self) -> None:
+        """Take a line."""
+        name, pid, _cpu, _flags, ts, text = self._bpf.trace_fields()
+        self._ended |= text == self._last
+        if text.startswith(b"skbnb "):
+            count = int(text.rpartition(b" ")[2])
+            row = {"ts": ts, "comm": name.decode(), "pid": pid, "count": count}
+            self.rows.append(row)
+
+    def _rest(self) -> None:
+        while not self._ended:
+            self.poll()
+
+
+class Consumer(Way):
+    """libbpf's own consumer, in a C program that writes to /dev/null: the limit."""
+
+    def __init__(self, read_source: Callable[[str], str], path: str) -> None:
+        super().__init__(read_source)
+        here = os.getppid()
+        self._path = path
+        self._config = Config(here, here)
+        self._program = Recorder(FLOOD, self._config, read_source, ROOT)
+
+    def start(self) -> None:
+        """Start it, and attach."""
+        ring = self._program._bpf["records"].map_fd
+        self._process = subprocess.Popen(
+            [self._path, str(ring)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[ring],
+        )
+        assert self._process.stdout
+        # What an earlier one left is taken by attaching, before it looks.
+        self._before = self._program.attach(self._config)
+        assert self._process.stdout.readline() == b"started\n"
+
+    def poll(self) -> None:
+        """Leave it alone."""
+        select.select([sys.stdin], [], [])
+
+    def stop(self) -> tuple[int, int]:
+        """Detach, and let it take what is left."""
+        self._program.detach()
+        told, _ = self._process.communicate(b"stop\n")
+        lost = self._program.counters()["lost"] - self._before["lost"]
+        return int(told), lost
+
+
+OTHERS: dict[str, Callable[..., Way]] = {
+    "bcc": Callback,
+    "bcc-four": FourMembers,
+    "bcc-perf": PerfCallback,
+    "handbook-perf": HandbookPerf,
+    "handbook-trace": HandbookTrace,
+    "libbpf": Consumer,
+}
+
+
+def serve(way: Way) -> int:
+    """Capture, trace by trace."""
     for line in sys.stdin:
         if line == "start\n":
-            rows.clear()
-            before = program.attach(config)
+            way.rows.clear()
+            way.start()
             print("started", flush=True)
             while not select.select([sys.stdin], [], [], 0)[0]:
-                bpf.ring_buffer_poll(10)
+                way.poll()
         elif line == "stop\n":
-            program.detach()
-            bpf.ring_buffer_consume()
-            print(len(rows), program.counters()["lost"] - before["lost"], flush=True)
+            print(*way.stop(), flush=True)
         else:
-            pickle.dump(rows, sys.stdout.buffer)
+            pickle.dump(way.rows, sys.stdout.buffer)
             sys.stdout.flush()
     return 0
 
 
 if __name__ == "__main__":
-    way, load_pid = sys.argv[1:]
+    name, load_pid, *arguments = sys.argv[1:]
     reader = source_reader(int(load_pid))
-    serve = serve_skbnb if way == "skbnb" else serve_bcc
-    rest = () if way == "skbnb" else (CALLBACKS[way],)
-    sys.exit(serve(reader, *rest))
+    if name == "skbnb":
+        sys.exit(serve_skbnb(reader))
+    sys.exit(serve(OTHERS[name](reader, *arguments)))

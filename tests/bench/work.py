@@ -2,7 +2,8 @@
 """Work of a known size, for what tracing costs: how many clones it makes is fixed.
 
 Run as ``python -m tests.bench.work``. A line on stdin is one of the functions of `WORK`
-and how many times it does its work; the line that answers it the seconds that it took.
+and how many times it does its work; the line that answers it the seconds that it took,
+and those of a processor's time that this process had.
 """
 
 from __future__ import annotations
@@ -56,16 +57,35 @@ def pipes(times: int) -> None:
             os.close(end)
 
 
+def bulk(times: int) -> None:
+    """Send so many MiB over TCP, as fast as it goes, to another process."""
+    block = bytes(1 << 20)
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        receiver = os.fork()
+        if not receiver:
+            with socket.create_connection(listener.getsockname()) as end:
+                room = bytearray(len(block))
+                while end.recv_into(room):
+                    pass
+            os._exit(0)
+        with listener.accept()[0] as end:
+            for _ in range(times):
+                end.sendall(block)
+    os.waitpid(receiver, 0)
+
+
 WORK: dict[str, Callable[[int], None]] = {
     "clones": clones,
     "datagrams": datagrams,
     "pipes": pipes,
+    "bulk": bulk,
 }
 
 
 if __name__ == "__main__":
     for line in sys.stdin:
         name, count = line.split()
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         WORK[name](int(count))
-        print(time.perf_counter() - began, flush=True)
+        ended = time.perf_counter(), time.process_time()
+        print(*(b - a for a, b in zip(began, ended, strict=True)), flush=True)

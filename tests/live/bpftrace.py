@@ -19,10 +19,11 @@ interval:ms:10 /!@ready/ { @ready = 1; printf("ready"); }
 """
 
 # It looks for tracefs where it is mounted as a rule; where it is not, only for itself.
-_WITH_TRACEFS = """
+_MOUNT = """
 mountpoint -q /sys/kernel/tracing || mount -t tracefs none /sys/kernel/tracing
 exec "$@"
 """
+WITH_TRACEFS = ("unshare", "--mount", "sh", "-c", _MOUNT, "sh")
 
 # Seconds without a call that are taken for silence.
 _SILENCE = 0.3
@@ -43,7 +44,7 @@ class Bpftrace(Generic[Key]):
         self._key = read
         self._process = subprocess.Popen(
             [
-                *("unshare", "--mount", "sh", "-c", _WITH_TRACEFS, "sh"),
+                *WITH_TRACEFS,
                 *("bpftrace", "-B", "none", "-f", "json", "-e", program + _READY),
             ],
             stdout=subprocess.PIPE,
