@@ -9,12 +9,11 @@ from array import array
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 from .errors import StreamError
 from .wire import HEADER, MAGIC, BufferReader, Frame, Kind, Payload, Reader
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 __all__ = ["Frames", "Payloads", "mapped", "opened"]
@@ -73,6 +72,9 @@ class Frames(Sequence[Frame]):
 
     def payloads(self, kind: Kind) -> Payloads:
         """The payloads of all frames of a kind."""
+        # Not sooner: a notebook that loads the extension should not wait for it.
+        import numpy as np
+
         kinds = np.frombuffer(bytes(self._kinds), "u1")
         return Payloads(self, np.flatnonzero(kinds == kind))
 

@@ -19,6 +19,7 @@ print(time.perf_counter() - began)
 
 _LOAD = """
 import time
+import ipykernel.kernelapp
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 began = time.perf_counter()
