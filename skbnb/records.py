@@ -190,11 +190,14 @@ class Batch(NamedTuple):
     ----------
     records
         All members of them.
+    kinds
+        What each is about: the member that is looked at most, by itself.
     first
         How many records there are before them in the trace.
     """
 
     records: Records
+    kinds: npt.NDArray[np.uint8]
     first: int
 
     @property
@@ -222,14 +225,14 @@ def batch_of(payloads: Sequence[Payload], form: Form, first: int = 0) -> Batch:
     whole = [_whole(payload, form.stride) for payload in payloads]
     joined = whole[0] if len(whole) == 1 else b"".join(whole)
     records = form.records(joined) if len(joined) else np.empty(0, form.record)
-    return Batch(records, first)
+    return Batch(records, np.ascontiguousarray(records["kind"]), first)
 
 
 def are(kinds: Collection[Kind], batch: Batch) -> npt.NDArray[np.bool_]:
     """Which records are of some kinds."""
     wanted = np.zeros(256, bool)
     wanted[list(kinds)] = True
-    chosen: npt.NDArray[np.bool_] = wanted[batch.records["kind"]]
+    chosen: npt.NDArray[np.bool_] = wanted[batch.kinds]
     return chosen
 
 
@@ -272,7 +275,7 @@ def check_kinds(batches: Iterable[Batch]) -> None:
     """Raise StreamError where there is a record of no kind that we know."""
     found = np.zeros(256, bool)
     for batch in batches:
-        found[batch.records["kind"]] = True
+        found[batch.kinds] = True
     found[list(Kind)] = False
     if found.any():
         raise StreamError("a record of unknown kind")
@@ -519,12 +522,13 @@ class _Maker:
         return nullable(values, absent.copy())
 
     def _moments(self, column: Column) -> npt.NDArray[Any]:
-        ts = self._fields["ts"].astype("i8")
+        ts = self._fields["ts"].view("i8")
         if column.name == "time":
-            ts += self._told.offset
-            return ts.view("M8[ns]")
-        ts -= self._told.began
-        return ts / 1e9
+            return (ts + self._told.offset).view("M8[ns]")
+        seconds = np.empty(len(ts))
+        for piece in pieces(len(ts)):
+            seconds[piece] = (ts[piece] - self._told.began) / 1e9
+        return seconds
 
     def _categories(
         self, column: Column, absent: npt.NDArray[np.bool_] | None
@@ -575,8 +579,9 @@ def _categorical(
     used = np.zeros(len(texts) + 1, bool)
     for piece in pieces(len(codes)):
         if absent is not None:
-            codes[piece][absent[piece]] = -1
-        used[codes[piece]] = True  # what is absent, -1, is the last
+            np.putmask(codes[piece], absent[piece], -1)
+        if not fixed:
+            used[codes[piece]] = True  # what is absent, -1, is the last
     wanted: list[str] = list(fixed or []) or list(
         dict.fromkeys(
             t for t, u in zip(texts, used[:-1], strict=True) if u and t is not None
