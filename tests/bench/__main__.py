@@ -52,19 +52,19 @@ def measure_capture(quick: bool) -> list[Line]:
     """Measure and print how fast events are captured."""
     size = capture.QUICK if quick else capture.FULL
     found = capture.run(size)
-    datagrams = 2_000 if quick else 8_000
+    datagrams = 500 if quick else 8_000
     real = [capture.real_load(datagrams) for _ in range(size.rounds)]
     lines = [*capture.ratios(found), *capture.rates(found, real)]
     notes = capture.notes(found, real)
-    for_long = f", {size.sustained:g} s each" if size.sustained else ""
-    title = f"Events a second, none lost ({size.rounds} rounds, in turn{for_long})"
+    rounds = f"{size.rounds} rounds, in turn, {size.sustained:g} s each"
+    title = f"Events a second, none lost ({rounds})"
     show(title, lines, notes)
     return lines
 
 
 def measure_cell(quick: bool) -> list[Line]:
     """Measure and print what tracing adds to a cell."""
-    rounds, kernels = (5, 2) if quick else (20, 20)
+    rounds, kernels = (3, 1) if quick else (20, 20)
     lines = cell.run(rounds, kernels, judged=not quick)
     show("What %%skbclone adds to an empty cell", lines, ())
     return lines
@@ -72,7 +72,7 @@ def measure_cell(quick: bool) -> list[Line]:
 
 def measure_start(quick: bool) -> list[Line]:
     """Measure and print how long the beginning takes."""
-    times = 2 if quick else 10
+    times = 1 if quick else 10
     lines = start.run(times, judged=not quick)
     show(f"The beginning ({times} processes each)", lines, ())
     return lines

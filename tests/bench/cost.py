@@ -258,7 +258,7 @@ class Size(NamedTuple):
 FULL = Size(
     9, 25, {"clones": 6_000, "datagrams": 20_000, "pipes": 30_000, "bulk": 1_000}
 )
-QUICK = Size(2, 4, {"clones": 1_500, "datagrams": 6_000, "pipes": 6_000, "bulk": 300})
+QUICK = Size(1, 2, {"clones": 500, "datagrams": 2_000, "pipes": 3_000, "bulk": 100})
 
 
 class Found(NamedTuple):
