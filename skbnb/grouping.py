@@ -27,9 +27,7 @@ __all__ = [
     "category",
     "combinations",
     "ends",
-    "first_rows",
     "has_one_of",
-    "number_small",
     "numbered",
     "pieces",
     "sums",
@@ -84,20 +82,6 @@ def numbered(df: pd.DataFrame, column: str) -> Numbered:
         known = category(df, column)
         return Numbered(known.codes, known.categories.to_numpy())
     return Numbered(*pd.factorize(values.to_numpy()))
-
-
-def number_small(values: NDArray[Any]) -> Numbered:
-    """Whole numbers of one or two bytes, not negative, without hashing them."""
-    is_there = np.zeros(1 << (8 * values.itemsize), np.bool_)
-    for piece in pieces(len(values)):
-        is_there[values[piece]] = True
-    known = np.flatnonzero(is_there)
-    number = np.zeros(len(is_there), np.min_scalar_type(-len(known) - 1))
-    number[known] = np.arange(len(known))
-    codes = np.empty(len(values), number.dtype)
-    for piece in pieces(len(values)):
-        codes[piece] = number[values[piece]]
-    return Numbered(codes, known)
 
 
 def with_numbers(df: pd.DataFrame, column: str) -> pd.DataFrame:
