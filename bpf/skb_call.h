@@ -69,14 +69,14 @@ static __always_inline void emit(void *ctx, struct skb_event *e, struct call *ca
 	e->parent = parent;
 	e->present |= HAS_PARENT;
 	set_origin(e);
-	if (made)
-		set_made(e, made, true);
 	if (call->caller)
 		set_caller(e, call->caller);
 	if (sk)
 		fill_sender(e, parent, sk);
 	else if (read_skb(&skb, parent))
 		fill_packet(e, &skb);
+	if (made)
+		set_made(e, made, true);
 	set_stack(e, call->stack);
 	submit(ctx, e);
 }
@@ -111,7 +111,7 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 	count_sent();
 	if (read_skb(&skb, ctx->args[0]))
 		emit_sighting(ctx, ctx->args[0], &skb, SKB(&skb, u64, SKB_SK),
-			      DEV_IS_VALID | SK_IS_USED);
+			      DEV_IS_VALID | SK_IS_USED | sent_by(&skb));
 	return 0;
 }
 

@@ -59,4 +59,14 @@ static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
 #define FCLONE_ORIG 1
 #define FCLONE_CLONE 2
 
+/* Only TCP's packets on their way out have its destructor. */
+static __always_inline bool is_sent_by_tcp(struct skb_copy *skb)
+{
+#ifdef TCP_WFREE_START
+	return SKB(skb, u64, SKB_SK) && SKB(skb, u64, SKB_DESTRUCTOR) == TCP_WFREE_START;
+#else
+	return SKB(skb, u64, SKB_SK);
+#endif
+}
+
 #endif

@@ -14,6 +14,7 @@ struct life {
 	u8 is_made;		/* that call made it: its end is of interest */
 	u8 is_shared;		/* a clone has the same data: it is marked as cloned */
 	u8 is_unfilled;		/* no record has its headers yet */
+	u8 is_tcp_known;	/* its call's record says what TCP notes about it */
 	u8 may_vanish;		/* it can be freed, and its address reused, without a sign */
 	u8 is_second;		/* it is the second half of a pair, and freed with the first */
 };
@@ -125,6 +126,7 @@ static __always_inline void set_made(struct skb_event *e, u64 made, bool is_unfi
 		.is_made = 1,
 		.is_shared = e->kind == KIND_CLONE,
 		.is_unfilled = is_unfilled,
+		.is_tcp_known = !!(e->present & HAS_TCP_CB),
 		.is_second = e->path == PATH_FAST,
 	};
 

@@ -144,7 +144,7 @@ static __always_inline void fill_tcp_cb(struct skb_event *e, u64 parent, u64 sk)
 	e->present |= HAS_TCP | HAS_TCP_CB;
 }
 
-/* The same from the headers of a packet that TCP sends, where nobody saw what it was made from. */
+/* The same from the headers of a packet that TCP sends, where no record has what TCP notes. */
 static __always_inline void fill_tcp_sent(struct skb_event *e, struct skb_copy *skb, u64 sk)
 {
 	u64 header = SKB(skb, u64, SKB_HEAD) + SKB(skb, u16, SKB_NETWORK_HEADER), end;

@@ -31,16 +31,6 @@ static __always_inline bool is_slab_clone(u64 site)
 	return site >= SKB_CLONE_START && site < SKB_CLONE_END;
 }
 
-/* Only TCP's packets on their way out have its destructor. */
-static __always_inline bool is_sent_by_tcp(struct skb_copy *skb)
-{
-#ifdef TCP_WFREE_START
-	return SKB(skb, u64, SKB_SK) && SKB(skb, u64, SKB_DESTRUCTOR) == TCP_WFREE_START;
-#else
-	return SKB(skb, u64, SKB_SK);
-#endif
-}
-
 static __always_inline bool is_fresh_fast_clone(struct skb_copy *skb)
 {
 	return fclone_of(skb) == FCLONE_CLONE && is_sent_by_tcp(skb);

@@ -18,15 +18,21 @@ enum {
 	DEV_IS_VALID = 1,
 	/* The running code is the socket's own. */
 	SK_IS_USED = 2,
-	/* TCP sends it, and nobody saw what it was made from. */
+	/* TCP sends it. */
 	TCP_SENDS = 4,
 };
+
+static __always_inline int sent_by(struct skb_copy *skb)
+{
+	return is_sent_by_tcp(skb) ? TCP_SENDS : 0;
+}
 
 static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_copy *skb, u64 sk,
 					  int how)
 {
 	struct skb_event stack, *e;
 	struct life *life;
+	bool tells_tcp;
 	u64 number;
 
 	if ((fclone_of(skb) == FCLONE_ORIG || !cloned_of(skb)) && !wants(COPY))
@@ -38,6 +44,7 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 	if (!would_see_packet(ctx, sk ? sk : SKB(skb, u64, SKB_SK)))
 		return;
 	number = life->number;
+	tells_tcp = how & TCP_SENDS && !life->is_tcp_known;
 	life->is_unfilled = 0;
 	life->head = SKB(skb, u64, SKB_HEAD);
 	count_one(SIGHTINGS);
@@ -49,7 +56,7 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_cop
 	e->present |= HAS_CLONE;
 	set_socket(e, sk, how & SK_IS_USED);
 	fill_packet(e, skb);
-	if (how & TCP_SENDS)
+	if (tells_tcp)
 		fill_tcp_sent(e, skb, sk);
 	if (how & DEV_IS_VALID) {
 		fill_device(e, SKB(skb, u64, SKB_DEV));

@@ -107,7 +107,7 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	if (!is_fresh_fast_clone(&skb)) {
 		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK),
-			      DEV_IS_VALID | SK_IS_USED | (is_sent_by_tcp(&skb) ? TCP_SENDS : 0));
+			      DEV_IS_VALID | SK_IS_USED | sent_by(&skb));
 		return 0;
 	}
 	if (is_new_when_queued(address, &skb))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -92,15 +93,10 @@ def test_agreement(workload: Workload, agents: Agents, counter: Clones) -> None:
         assert callers.str.startswith(workload.caller).any() or hidden()
         assert not callers.str.contains("trampoline").any()
     of = {probe: said(trace.events) for probe, trace in traces.items()}
-    pids = {agent.pid for agent in agents.values()}
     for left, right in itertools.combinations(PROBES, 2):
         assert of[left].keys() == of[right].keys()
-        differ = [
-            one
-            for one in differences(of[left], of[right])
-            if not (is_an_agents(one, of[left], pids) or says_less(one, right))
-        ]
-        assert differ == []
+        differ = disagreements(of[left], of[right], agents)
+        assert [one for one in differ if not says_less(one, right)] == []
     assert known_to_one(of["fentry"], of["kprobe"]) <= hidden() | LATER
     unknown = {"parent"} if workload.sighted else {"parent", *OF_THE_PACKET}
     assert (
@@ -124,15 +120,24 @@ def test_copies(agents: Agents) -> None:
         assert len(events) == trace.events.attrs["skbnb"]["copies"] == number
         assert set(events["reason"].dropna()) <= {"tee"}
         copied[probe] = said(events)
-    assert_same(copied["fentry"], copied["kprobe"])
+    assert_same(copied["fentry"], copied["kprobe"], agents)
     if not hidden():
         assert copied["kprobe"].keys() == copied["tracepoint"].keys()
-        assert differences(copied["kprobe"], copied["tracepoint"]) == []
+        assert disagreements(copied["kprobe"], copied["tracepoint"], agents) == []
 
 
-def is_an_agents(one: Difference, left: Said, pids: set[int]) -> bool:
-    """Whether it is of what interrupted an agent, which only to itself is no child."""
-    return one.column == "scope" and left[one.call]["pid"] in pids
+def disagreements(left: Said, right: Said, agents: Agents) -> list[Difference]:
+    """Differences, but for whose the tracing itself is, where a packet interrupts it.
+
+    An agent is a child of the cell's to the others, and not to itself; and of the
+    threads that this process has some were there before one trace and not another.
+    """
+    tracing = {os.getpid(), *(agent.pid for agent in agents.values())}
+    return [
+        one
+        for one in differences(left, right)
+        if not (one.column == "scope" and left[one.call]["pid"] in tracing)
+    ]
 
 
 def says_less(one: Difference, probe: str) -> bool:
@@ -156,9 +161,9 @@ def hidden() -> set[tuple[str, object]]:
     return set(itertools.product(columns, paths)) if hides else set()
 
 
-def assert_same(left: Said, right: Said) -> None:
+def assert_same(left: Said, right: Said, agents: Agents) -> None:
     assert left.keys() == right.keys()
-    assert differences(left, right) == []
+    assert disagreements(left, right, agents) == []
     assert known_to_one(left, right) <= hidden() | LATER
 
 
@@ -181,9 +186,9 @@ def test_tracepoint_takes_who_queues_a_packet_for_who_sent_it(agents: Agents) ->
         with traced(agents) as traces:
             fetch(1, address(2), client, server)
     of = {probe: said(trace.events) for probe, trace in traces.items()}
-    assert_same(of["fentry"], of["kprobe"])
+    assert_same(of["fentry"], of["kprobe"], agents)
     assert of["kprobe"].keys() == of["tracepoint"].keys()
-    differ = differences(of["kprobe"], of["tracepoint"])
+    differ = disagreements(of["kprobe"], of["tracepoint"], agents)
     assert "pid" in {one.column for one in differ} <= OF_THE_TASK
     (call,) = {one.call for one in differ}
     assert of["kprobe"][call]["tcp_flags"] == "SYN"
@@ -198,7 +203,7 @@ def test_tracepoint_misses_fast_clones_of_tipc(agents: Agents) -> None:
         host.run("tipc bearer enable media eth device eth0")
         host.run("tipc bearer disable media eth device eth0")
     of = {probe: said(trace.events) for probe, trace in traces.items()}
-    assert_same(of["fentry"], of["kprobe"])
+    assert_same(of["fentry"], of["kprobe"], agents)
     assert of["tracepoint"].keys() < of["kprobe"].keys()
     for call in of["kprobe"].keys() - of["tracepoint"].keys():
         assert of["kprobe"][call]["path"] == "fast"
