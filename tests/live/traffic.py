@@ -278,6 +278,17 @@ def timestamping_as(name: str, count: int, text: str = "x") -> None:
     timestamping(count, text)
 
 
+def timestamping_as_known(name: str, count: int) -> None:
+    """As `timestamping_as`; after the first the kernel's tracing knows the name.
+
+    It notes the names of two tasks when one makes room for the other, once after each
+    event (tracing_record_taskinfo_sched_switch() in kernel/trace/trace.c).
+    """
+    timestamping_as(name, 1)
+    time.sleep(0.05)
+    timestamping(count - 1)
+
+
 def timestamping_under_names(count: int) -> None:
     """The same by a thread that takes another name for each datagram."""
     for number in range(count):
