@@ -16,9 +16,9 @@
 
 /* A word of the program's context, or above it, as a number: the verifier lets nobody calculate
  * with a pointer to a struct sk_buff. */
-static __always_inline u64 word(void *ctx, int number)
+static __always_inline u64 word(u64 *ctx, int number)
 {
-	return read_word((u64)((u64 *)ctx + number));
+	return read_word((u64)(ctx + number));
 }
 
 /*
@@ -28,14 +28,14 @@ static __always_inline u64 word(void *ctx, int number)
  * the function's first bytes, that address is in it and the next one is the caller's; where it was
  * jumped to, it is the caller's itself.
  */
-static __always_inline u64 return_address(void *ctx, int arguments, enum callee callee)
+static __always_inline u64 return_address(u64 *ctx, int arguments, enum callee callee)
 {
 	u64 address = word(ctx, arguments + 2);
 
 	return is_in(address, callee) ? word(ctx, arguments + 3) : address;
 }
 
-static __always_inline struct call call_of(void *ctx, int arguments, enum callee callee)
+static __always_inline struct call call_of(u64 *ctx, int arguments, enum callee callee)
 {
 	u64 address = return_address(ctx, arguments, callee);
 
@@ -46,19 +46,21 @@ static __always_inline struct call call_of(void *ctx, int arguments, enum callee
 	};
 }
 
-KFUNC_PROBE(__tcp_transmit_skb, void *sk, void *skb, void *clone_it)
+/* __tcp_transmit_skb(sk, skb, clone_it, ...) */
+int on_transmit(u64 *ctx)
 {
-	remember_sender((u64)sk, (u64)skb, (u32)(u64)clone_it);
+	remember_sender(word(ctx, 0), word(ctx, 1), word(ctx, 2));
 	return 0;
 }
 
-KFUNC_PROBE(skb_clone, void *skb)
+/* skb_clone(skb, gfp_mask), and what it returns. */
+int on_clone_entry(u64 *ctx)
 {
 	before_clone(word(ctx, 0));
 	return 0;
 }
 
-KRETFUNC_PROBE(skb_clone, void *skb, void *gfp, void *clone)
+int on_clone_exit(u64 *ctx)
 {
 	struct call call = call_of(ctx, 2, SKB_CLONE);
 
@@ -66,7 +68,8 @@ KRETFUNC_PROBE(skb_clone, void *skb, void *gfp, void *clone)
 	return 0;
 }
 
-KRETFUNC_PROBE(skb_copy, void *skb, void *gfp, void *copy)
+/* skb_copy(skb, gfp_mask), and what it returns. */
+int on_copy_exit(u64 *ctx)
 {
 	struct call call = call_of(ctx, 2, ANY_COPY);
 
@@ -74,7 +77,8 @@ KRETFUNC_PROBE(skb_copy, void *skb, void *gfp, void *copy)
 	return 0;
 }
 
-KRETFUNC_PROBE(__pskb_copy_fclone, void *skb, void *headroom, void *gfp, void *fclone, void *copy)
+/* __pskb_copy_fclone(skb, headroom, gfp_mask, fclone), and what it returns. */
+int on_pskb_copy_exit(u64 *ctx)
 {
 	struct call call = call_of(ctx, 4, ANY_COPY);
 

@@ -17,17 +17,9 @@ static __always_inline void see_clone(void *ctx)
 	on_clone(ctx);
 }
 
-#if defined(PROBE_FENTRY)
+#if defined(PROBE_FENTRY) || defined(PROBE_KPROBE)
 
-KFUNC_PROBE(skb_clone, void *skb)
-{
-	see_clone(ctx);
-	return 0;
-}
-
-#elif defined(PROBE_KPROBE)
-
-int on_clone_entry(struct pt_regs *ctx)
+int on_clone_entry(void *ctx)
 {
 	see_clone(ctx);
 	return 0;

@@ -36,6 +36,9 @@ MAX_LINE = 64 << 10
 MAX_SNAPLEN = 9216  # a jumbo frame
 MAX_COUNTED = 8000  # functions; their numbers must fit in a line
 
+# What agents keep for the next one, until the machine is turned off.
+COMPILED = "/run/skbnb"
+
 PROBES = ("auto", "fentry", "kprobe", "tracepoint")
 SCOPES = ("cell", "notebook", "all")
 WAYS = ("ring", "perf", "trace", "count")

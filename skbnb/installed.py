@@ -19,6 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .config import COMPILED
 from .errors import OptionError, PrivilegeError
 
 __all__ = [
@@ -182,7 +183,7 @@ def write_rule(text: str) -> Path:
 
 
 def uninstall() -> list[Path]:
-    """Undo both; give what was removed.
+    """Undo both, and forget what agents kept; give what was removed.
 
     Raises
     ------
@@ -198,6 +199,9 @@ def uninstall() -> list[Path]:
             removed.append(path)
     with contextlib.suppress(OSError):  # there may be something else in it
         AGENT.parent.rmdir()
+    if os.path.isdir(COMPILED):
+        shutil.rmtree(COMPILED, ignore_errors=True)
+        removed.append(Path(COMPILED))
     return removed
 
 

@@ -33,7 +33,7 @@ __all__ = [
     "MAX_EVENTS",
     "PARTS",
     "RECORD_SIZE",
-    "SOCKET_SIZE",
+    "SOCKET",
     "TALLY",
     "TAP",
     "BufferReader",
@@ -57,7 +57,7 @@ ABI = 7
 RECORD_SIZE = 184
 KIND_AT = 176  # where a record says its kind, in one byte
 CALL_KINDS = (1, 2)  # KIND_CLONE and KIND_FAILED: records of a call of skb_clone()
-SOCKET_SIZE = 56
+SOCKET = struct.Struct("<QI4xQQII16s")  # struct skb_socket_key and skb_socket
 BYTES_SIZE = 8  # of struct skb_bytes, without the bytes
 HANDBOOK = struct.Struct("<QQI4x16s")  # struct handbook_event
 TALLY = struct.Struct("<II16sQ")  # struct tally_key, and the sum

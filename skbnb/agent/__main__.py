@@ -3,8 +3,8 @@
 
 The only program of this project that runs as root. It loads its programs before it is
 asked, so that a first trace finds them warm; attaches them while a trace runs; writes
-no file but the stub headers that it removes at once, opens no socket, and takes no
-program text from anyone.
+no file but the stub headers that it removes at once and what it keeps for the next
+agent, opens no socket, and takes no program text from anyone.
 """
 
 from __future__ import annotations

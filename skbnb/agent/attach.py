@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Attach loaded programs to the kernel: every attachment is a file descriptor.
+"""Load programs, and attach them to the kernel: each attachment is a file descriptor.
 
 Closing it, in whatever way the process ends, detaches. Nothing is registered by name,
 so tracefs need not be mounted, and nothing can be left behind.
@@ -8,12 +8,12 @@ so tracefs need not be mounted, and nothing can be left behind.
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, NamedTuple
+from typing import Callable, Iterable, NamedTuple
 
-from . import syscalls
-from .compiler import import_bcc
+from . import layout, syscalls
+from .loaded import Loaded
 
-__all__ = ["Attachment", "attach", "load"]
+__all__ = ["Attachment", "attach", "load", "try_out"]
 
 
 class Attachment(NamedTuple):
@@ -26,7 +26,7 @@ class Attachment(NamedTuple):
     target
         The tracepoint, or the kernel function.
     function
-        The C function. For ``fentry`` and ``fexit`` BCC names it after the target.
+        The C function.
     optional
         Whether a kernel without the target will do.
     """
@@ -43,60 +43,76 @@ class Kind(NamedTuple):
     Parameters
     ----------
     program_type
-        The attribute of ``bcc.BPF`` that names the type of program.
-    prefix
-        What BCC puts before the target to name the function; empty for names of ours.
+        The type that it is loaded as.
+    attach_type
+        And what for, where the type does not tell. Such a program is loaded for its
+        target.
     attach
         Called with the program's file descriptor and the target; gives another.
     """
 
-    program_type: str
-    prefix: bytes
+    program_type: int
+    attach_type: int
     attach: Callable[[int, str], int]
 
 
 KINDS = {
-    "raw_tracepoint": Kind("RAW_TRACEPOINT", b"", syscalls.attach_raw_tracepoint),
-    "kprobe": Kind("KPROBE", b"", syscalls.attach_kprobe),
-    "kretprobe": Kind("KPROBE", b"", syscalls.attach_kretprobe),
-    "fentry": Kind("TRACING", b"kfunc__", syscalls.attach_trampoline),
-    "fexit": Kind("TRACING", b"kretfunc__", syscalls.attach_trampoline),
+    "raw_tracepoint": Kind(
+        syscalls.PROG_TYPE_RAW_TRACEPOINT, 0, syscalls.attach_raw_tracepoint
+    ),
+    "kprobe": Kind(syscalls.PROG_TYPE_KPROBE, 0, syscalls.attach_kprobe),
+    "kretprobe": Kind(syscalls.PROG_TYPE_KPROBE, 0, syscalls.attach_kretprobe),
+    "fentry": Kind(
+        syscalls.PROG_TYPE_TRACING, syscalls.TRACE_FENTRY, syscalls.attach_trampoline
+    ),
+    "fexit": Kind(
+        syscalls.PROG_TYPE_TRACING, syscalls.TRACE_FEXIT, syscalls.attach_trampoline
+    ),
 }
 
 
-def load(bpf: Any, attachment: Attachment) -> None:
-    """Load an attachment's program, which may be loaded already.
+def _target(kind: Kind, function: str) -> int:
+    return layout.function_id(function) if kind.attach_type else 0
+
+
+def load(loaded: Loaded, attachment: Attachment) -> int:
+    """Load an attachment's program, unless it is; gives its file descriptor.
 
     Raises
     ------
-    Exception
-        BCC's own: the kernel does not take it.
+    OSError
+        The kernel does not take it.
+    LayoutError
+        The kernel does not tell where its target is.
     """
-    # BCC attaches what it knows how to attach as soon as it has compiled it.
-    for attached in (bpf.kfunc_entry_fds, bpf.kfunc_exit_fds):
-        while attached:
-            os.close(attached.popitem()[1])
-    _load(bpf, attachment)
+    kind = KINDS[attachment.kind]
+    return loaded.load(
+        attachment.function,
+        kind.program_type,
+        kind.attach_type,
+        _target(kind, attachment.target),
+    )
 
 
-def _load(bpf: Any, attachment: Attachment) -> int:
-    program_type = getattr(import_bcc().BPF, KINDS[attachment.kind].program_type)
-    fd: int = bpf.load_func(_function(bpf, attachment), program_type).fd
-    return fd
+def try_out(attachments: Iterable[Attachment]) -> None:
+    """Load a program that does nothing in the place of each kind's first.
+
+    A kernel that takes none of a kind need not be given any that is long to compile.
+
+    Raises
+    ------
+    OSError, LayoutError
+        As `load`.
+    """
+    first = {attachment.kind: attachment for attachment in reversed([*attachments])}
+    for attachment in first.values():
+        kind = KINDS[attachment.kind]
+        types = (kind.program_type, syscalls.RETURN, kind.attach_type)
+        os.close(syscalls.load_program(*types, _target(kind, attachment.target)))
 
 
-def _function(bpf: Any, attachment: Attachment) -> bytes:
-    prefix = KINDS[attachment.kind].prefix
-    if not prefix:
-        return attachment.function.encode()
-    # Newer versions put "vmlinux__" between the two.
-    names = [name for name in bpf.funcs if name.startswith(prefix)]
-    suffix = b"__" + attachment.target.encode()
-    return next((name for name in names if name.endswith(suffix)), prefix + suffix[2:])
-
-
-def attach(bpf: Any, attachment: Attachment) -> int:
-    """Attach a loaded program.
+def attach(loaded: Loaded, attachment: Attachment) -> int:
+    """Attach an attachment's program, which is loaded if need be.
 
     Returns
     -------
@@ -110,13 +126,11 @@ def attach(bpf: Any, attachment: Attachment) -> int:
     """
     kind = KINDS[attachment.kind]
     try:
-        return kind.attach(_load(bpf, attachment), attachment.target)
+        return kind.attach(load(loaded, attachment), attachment.target)
     except FileNotFoundError:
-        if kind.program_type != "TRACING":
+        if not kind.attach_type:
             raise
     # Before Linux 5.13 such a program attaches only once (commit f3a95075549e, "bpf:
     # Allow trampoline re-attach for tracing and lsm programs"): load it anew.
-    name = _function(bpf, attachment)
-    os.close(bpf.funcs.pop(name).fd)
-    bpf.load_func(name, import_bcc().BPF.TRACING)
-    return kind.attach(_load(bpf, attachment), attachment.target)
+    loaded.unload(attachment.function)
+    return kind.attach(load(loaded, attachment), attachment.target)

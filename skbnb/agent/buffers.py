@@ -27,8 +27,8 @@ class Buffer(NamedTuple):
     flags
         What tells the C files of it.
     reader
-        Its other end, made of the map's file descriptor, the size of all of it in
-        bytes, and the size of a record.
+        Its other end, made of the map, the size of all of it in bytes, and the size of
+        a record.
     """
 
     name: str

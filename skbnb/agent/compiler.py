@@ -1,22 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the C files to a ``bcc.BPF`` object: one text, and the headers that it needs."""
+"""From the C files to an object, by BCC: one text, and the headers that it needs."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
 import stat
 import tempfile
 import time
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Sequence
 
 from ..errors import BccError, ProbeError
-from . import kheaders, messages
+from . import kheaders, messages, syscalls
 from .layout import Layout
+from .objects import Object, Shape
 
 __all__ = ["compiled", "expand", "import_bcc"]
+
+# Functions of src/cc/bpf_module.h in BCC: what each returns, and takes. Its Python
+# module declares most of them, in some versions.
+_MODULE, _NAME, _NUMBER = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t
+_SIGNATURES: dict[str, tuple[Any, ...]] = {
+    "bpf_module_create_c_from_string": (
+        *(_MODULE, _NAME, ctypes.c_uint),
+        *(ctypes.POINTER(_NAME), ctypes.c_int, ctypes.c_bool, _NAME),
+    ),
+    "bpf_module_destroy": (None, _MODULE),
+    "bpf_num_tables": (_NUMBER, _MODULE),
+    "bpf_table_name": (_NAME, _MODULE, _NUMBER),
+    "bpf_table_fd": (ctypes.c_int, _MODULE, _NAME),
+    "bpf_num_functions": (_NUMBER, _MODULE),
+    "bpf_function_name": (_NAME, _MODULE, _NUMBER),
+    "bpf_function_size": (_NUMBER, _MODULE, _NAME),
+    "bpf_function_start": (_MODULE, _MODULE, _NAME),
+}
 
 # Seconds after which nobody compiles any more.
 _OLD = 60
@@ -40,8 +60,8 @@ def import_bcc() -> Any:
     return bcc
 
 
-def compiled(text: str, flags: list[str], layout: Layout) -> Any:
-    """A ``bcc.BPF`` object of a C text.
+def compiled(text: str, flags: Sequence[str], layout: Layout) -> Object:
+    """The object of a C text.
 
     Parameters
     ----------
@@ -55,16 +75,49 @@ def compiled(text: str, flags: list[str], layout: Layout) -> Any:
     Raises
     ------
     ProbeError
-        It does not compile, or this kernel does not take it.
+        It does not compile.
     """
     include = kheaders.user_include_flags()
     flags = [*flags, *layout.flags, *include, "-Wno-everything"]
     with stub_headers() if layout.name == "btf" else contextlib.nullcontext():
-        try:
-            return import_bcc().BPF(text=text, cflags=flags)
-        except Exception as error:
-            said = messages.take_error() or str(error)
-            raise ProbeError(f"does not load: {said}") from error
+        return _by_bcc(text, flags)
+
+
+def _by_bcc(text: str, flags: Sequence[str]) -> Object:
+    # BCC's own class would load the kernel's symbols, and attach what it knows how to.
+    lib = import_bcc().libbcc.lib
+    for name, (result, *arguments) in _SIGNATURES.items():
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    words = (ctypes.c_char_p * len(flags))(*map(str.encode, flags))
+    module = lib.bpf_module_create_c_from_string(
+        text.encode(), 0, words, len(flags), True, None
+    )
+    if not module:
+        said = messages.take_error() or "BCC does not say why"
+        raise ProbeError(f"does not compile: {said}")
+    try:
+        return Object.of(dict(_maps(lib, module)), dict(_programs(lib, module)))
+    finally:
+        lib.bpf_module_destroy(module)
+
+
+def _maps(lib: Any, module: int) -> Iterator[tuple[int, Shape]]:
+    """The maps that BCC has made, by their file descriptors."""
+    for number in range(lib.bpf_num_tables(module)):
+        name = lib.bpf_table_name(module, number)
+        fd = lib.bpf_table_fd(module, name)
+        yield fd, Shape(name.decode(), *syscalls.shape_of(fd))
+
+
+def _programs(lib: Any, module: int) -> Iterator[tuple[str, bytes]]:
+    for number in range(lib.bpf_num_functions(module)):
+        name = lib.bpf_function_name(module, number)
+        size = lib.bpf_function_size(module, name)
+        yield (
+            name.decode(),
+            ctypes.string_at(lib.bpf_function_start(module, name), size),
+        )
 
 
 @contextlib.contextmanager
@@ -102,17 +155,25 @@ def _is_left(entry: os.DirEntry[str], pid: str) -> bool:
 
 
 def expand(name: str, read_source: Callable[[str], str]) -> str:
-    """One text of a C file and the files of ``bpf/`` that it includes.
+    """One text of a C file and the files of ``bpf/`` that it includes, each once.
 
     BCC rewrites only the main file, so includes cannot be left to clang; ``#line``
     keeps its messages right.
     """
-    lines = [f'#line 1 "bpf/{name}"']
+    return "\n".join(_expanded(name, read_source, set()))
+
+
+def _expanded(
+    name: str, read_source: Callable[[str], str], seen: set[str]
+) -> Iterator[str]:
+    seen.add(name)
+    yield f'#line 1 "bpf/{name}"'
     for number, line in enumerate(read_source(name).splitlines(), 1):
         include = re.match(r'#include "(\w+\.h)"', line)
-        if include:
-            lines.append(expand(include.group(1), read_source))
-            lines.append(f'#line {number + 1} "bpf/{name}"')
+        if not include:
+            yield line
+        elif include[1] not in seen:
+            yield from _expanded(include[1], read_source, seen)
+            yield f'#line {number + 1} "bpf/{name}"'
         else:
-            lines.append(line)
-    return "\n".join(lines)
+            yield ""

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 import time
@@ -12,10 +11,11 @@ from typing import Callable, Iterator, Sequence
 from ..config import MAX_COUNTED, Counting, Listing
 from ..errors import LayoutError, RequestError
 from ..wire import Kind
-from . import calls, syscalls
-from .compiler import compiled, expand
+from . import calls, kept, syscalls
+from .compiler import expand
 from .functions import Countable, Group, functions, perf_number, tracepoints
 from .layout import Btf, Layout
+from .loaded import Loaded
 from .peek import Peeks
 
 __all__ = ["FunctionCounter"]
@@ -159,8 +159,9 @@ class _Programs:
             f"-DCOMPAT_BIT={_COMPAT_BITS.get(os.uname().machine, ('', 0))[1]}",
         ]
         # It needs no struct of the kernel's.
-        self._bpf = compiled(text, flags, Layout("btf", []))
-        self._one: bytes = self._bpf.dump_func(b"count_one")
+        self._loaded = Loaded(kept.compiled(text, flags, Layout("btf", [])))
+        self._one = self._loaded.code("count_one")
+        self._counts = self._loaded.maps["counts"]
 
     def count_one(self, kind: int, slot: int) -> int:
         """Load a program that counts in one slot."""
@@ -174,44 +175,51 @@ class _Programs:
 
     def count_many(self) -> int:
         """Load the program that is told its slot."""
-        code: bytes = self._bpf.dump_func(b"count_many")
+        code = self._loaded.code("count_many")
         kprobe, many = syscalls.PROG_TYPE_KPROBE, syscalls.TRACE_KPROBE_MULTI
         return syscalls.load_program(kprobe, code, many)
 
     def choose_calls(self, slots: dict[int, int]) -> None:
         """Say which system calls are counted: number -> slot."""
-        table = self._bpf[b"slots_of_calls"]
+        table = self._loaded.maps["slots_of_calls"]
         for number in range(calls.MOST):
-            syscalls.set_element(table.map_fd, number, slots.get(number, -1) + 1)
+            table.set(_index(number), _index(slots.get(number, -1) + 1))
 
     def count_calls(self) -> int:
         """Load the program that counts them at perf's tracepoint."""
-        code: bytes = self._bpf.dump_func(b"count_call")
+        code = self._loaded.code("count_call")
         return syscalls.load_program(syscalls.PROG_TYPE_TRACEPOINT, code)
 
     def count_raw_calls(self) -> int:
         """Load the program that counts them at the raw tracepoint."""
-        code: bytes = self._bpf.dump_func(b"count_raw_call")
+        code = self._loaded.code("count_raw_call")
         return syscalls.load_program(syscalls.PROG_TYPE_RAW_TRACEPOINT, code)
 
     def memory(self) -> Peeks:
-        """What reads the kernel's memory, until it is closed."""
-        return Peeks(self._bpf)
+        """What reads the kernel's memory."""
+        return Peeks(self._loaded)
 
     def switch(self, on: bool) -> None:
         """Begin to count, or end it."""
-        syscalls.set_element(self._bpf[b"counting"].map_fd, 0, int(on))
+        self._loaded.maps["counting"].set(_index(0), _index(int(on)))
 
     def clear(self, slots: Sequence[int]) -> None:
         """Set counters to zero."""
-        counts = self._bpf[b"counts"]
         for slot in slots:
-            counts[slot] = counts.Leaf()
+            self._counts.clear_element(_index(slot))
 
     def counts(self, slots: Sequence[int]) -> list[int]:
         """What the counters say, all CPUs together."""
-        counts = self._bpf[b"counts"]
-        return [sum(counts[slot]) for slot in slots]
+        return [self._count(slot) for slot in slots]
+
+    def _count(self, slot: int) -> int:
+        per_cpu = self._counts.get(_index(slot)) or b""
+        return sum(struct.unpack(f"={len(per_cpu) // 8}Q", per_cpu))
+
+
+def _index(number: int) -> bytes:
+    """A number of 32 bits, as maps have them."""
+    return struct.pack("=I", number)
 
 
 class _Run:
@@ -415,8 +423,7 @@ def _system_calls(programs: _Programs) -> Group:
     if programs.compat_why:
         return Group([], [], programs.compat_why)
     try:
-        with contextlib.closing(programs.memory()) as memory:
-            return calls.system_calls(memory.read)
+        return calls.system_calls(programs.memory().read)
     except OSError as error:
         return Group([], [], f"the kernel's memory cannot be read ({error.strerror})")
 

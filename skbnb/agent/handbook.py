@@ -25,12 +25,13 @@ class _FirstProgram(Program):
         return {**super().attach(config), "counted": 0}
 
     def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
-        self._bpf[b"counter"].clear()
+        self.maps["counter"].clear()
 
     def counters(self) -> dict[str, int]:
         """The kernel's counters, and the program's own."""
         counted = super().counters()
-        counted["counted"] = sum(one.value for one in self._bpf[b"counter"].values())
+        values = (value for _, value in self.maps["counter"].items())
+        counted["counted"] = sum(int.from_bytes(one, "little") for one in values)
         return counted
 
 
@@ -38,6 +39,8 @@ class Printer(_FirstProgram):
     """By ``bpf_trace_printk()``, read from the trace pipe."""
 
     loses_unseen = True
+    # Its mark is another one each time.
+    is_kept = False
     stride = HANDBOOK.size
 
     @classmethod
@@ -115,7 +118,7 @@ class Sender(_FirstProgram, Buffered):
         viewer: Viewer,
     ) -> None:
         super().__init__(probe, config, read_source, viewer)
-        records = self._bpf[b"records"].map_fd
+        records = self.maps["records"]
         self._read_from(PerfBuffers(records, config.ring_mib << 20, HANDBOOK.size))
 
     @classmethod

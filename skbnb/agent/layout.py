@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ BIT_FIELDS = {
 # The kernel's reasons to drop a packet, since Linux 5.17.
 _DROP_REASONS = "skb_drop_reason"
 
-_STRUCT, _UNION, _ENUM = 4, 5, 6
+_STRUCT, _UNION, _ENUM, _FUNCTION = 4, 5, 6, 12
 _MODIFIERS = (8, 9, 10, 11)  # typedef, volatile, const, restrict
 _MOST_MODIFIERS = 32  # of one type, far more than there are
 
@@ -154,6 +155,15 @@ class Btf:
         found: int = self._lib.btf__find_by_name_kind(self._btf, name.encode(), _STRUCT)
         if found < 0:
             raise LayoutError(f"this kernel's BTF has no struct {name}")
+        return found
+
+    def function(self, name: str) -> int:
+        """The id of a function of the kernel's."""
+        found: int = self._lib.btf__find_by_name_kind(
+            self._btf, name.encode(), _FUNCTION
+        )
+        if found < 0:
+            raise LayoutError(f"this kernel's BTF has no function {name}()")
         return found
 
     def enum(self, name: str) -> dict[int, str]:
@@ -293,6 +303,19 @@ def from_btf() -> Layout:
     finally:
         btf.close()
     return Layout("btf", [f"-D{name}={value}" for name, value in constants.items()])
+
+
+@functools.lru_cache(maxsize=None)
+def function_id(name: str) -> int:
+    """The BTF id of a function of the kernel's.
+
+    Raises
+    ------
+    LayoutError
+        There is no BTF, or it has no such function.
+    """
+    with contextlib.closing(Btf()) as btf:
+        return btf.function(name)
 
 
 def drop_reasons() -> dict[int, str]:

@@ -9,7 +9,6 @@ is known, too. So they are looked for, and proved.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import mmap
@@ -18,8 +17,9 @@ import struct
 from typing import Callable, Iterator
 
 from ..errors import SkbnbError
-from . import layout
-from .compiler import compiled, expand
+from . import kept, layout
+from .compiler import expand
+from .loaded import Loaded
 from .peek import Peeks
 
 # Both lie at multiples of this (PUD_SIZE).
@@ -55,18 +55,18 @@ def find(read_source: Callable[[str], str]) -> dict[str, int] | None:
     try:
         # It needs no struct of the kernel's.
         text, flags = expand("peek.h", read_source), [f"-DPEEK_BYTES={_PEEK}"]
-        bpf = compiled(text, flags, layout.Layout("btf", []))
+        loaded = Loaded(kept.compiled(text, flags, layout.Layout("btf", [])))
     except (SkbnbError, OSError):
         return None
     try:
-        with contextlib.closing(Peeks(bpf)) as kernel:
-            direct = _direct(kernel)
-            pages = _pages(kernel, direct)
+        kernel = Peeks(loaded)
+        direct = _direct(kernel)
+        pages = _pages(kernel, direct)
     except (SkbnbError, OSError, LookupError):
         # There may be no /proc/self/pagemap, or no stacks that are mapped.
         return None
     finally:
-        bpf.cleanup()
+        loaded.close()
     return {"MEMORY_START": direct, "PAGES_START": pages}
 
 

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 from . import syscalls
+from .loaded import Loaded
 
 __all__ = ["Peeks"]
 
@@ -16,9 +14,9 @@ class Peeks:
 
     Parameters
     ----------
-    bpf
-        A ``bcc.BPF`` object of a text that has ``bpf/peek.h`` in it, whose
-        ``PEEK_BYTES`` says how many bytes.
+    loaded
+        Of a text that has ``bpf/peek.h`` in it, whose ``PEEK_BYTES`` says how many
+        bytes.
 
     Raises
     ------
@@ -26,21 +24,20 @@ class Peeks:
         The kernel does not take the program.
     """
 
-    def __init__(self, bpf: Any) -> None:
-        self._peeks = bpf[b"peeks"]
-        kind = syscalls.PROG_TYPE_RAW_TRACEPOINT
-        self._program = syscalls.load_program(kind, bpf.dump_func(b"on_peek"))
+    def __init__(self, loaded: Loaded) -> None:
+        self._peeks = loaded.maps["peeks"]
+        self._program = loaded.load("on_peek", syscalls.PROG_TYPE_RAW_TRACEPOINT)
 
     def read(self, address: int) -> bytes | None:
         """What is at an address, if anything is."""
         found = syscalls.run_program(self._program, address) == 0
-        return bytes(self._peeks[0].at) if found else None
+        return self._peek()[8:] if found else None
 
     def task(self) -> int:
         """Address of the ``struct task_struct`` of this thread."""
         syscalls.run_program(self._program, 0)
-        return int(self._peeks[0].task)
+        return int.from_bytes(self._peek()[:8], "little")
 
-    def close(self) -> None:
-        """Unload the program."""
-        os.close(self._program)
+    def _peek(self) -> bytes:
+        """The struct peek."""
+        return self._peeks.get(bytes(4)) or b""

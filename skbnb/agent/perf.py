@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 from typing import Callable, Iterator
 
 from . import syscalls
+from .maps import Map
 
 # struct perf_event_header, and the u32 before the raw data of a sample.
 _HEADER_SIZE = 8
@@ -30,8 +32,8 @@ class PerfBuffers:
 
     Parameters
     ----------
-    fd
-        The map of type ``BPF_MAP_TYPE_PERF_EVENT_ARRAY``.
+    records
+        The map, of type ``BPF_MAP_TYPE_PERF_EVENT_ARRAY``.
     size
         Bytes for all CPUs together.
     record_size
@@ -40,14 +42,14 @@ class PerfBuffers:
 
     offset = _HEADER_SIZE + _SIZE_SIZE
 
-    def __init__(self, fd: int, size: int, record_size: int) -> None:
+    def __init__(self, records: Map, size: int, record_size: int) -> None:
         # The kernel fills a sample up to a multiple of eight.
         self.stride = (self.offset + record_size + 7) // 8 * 8
         cpus = _online_cpus()
         each = 1 << (size // len(cpus)).bit_length() - 1
         self._buffers = [_Buffer(cpu, max(each, mmap.PAGESIZE)) for cpu in cpus]
         for buffer in self._buffers:
-            syscalls.set_element(fd, buffer.cpu, buffer.fd)
+            records.set(*(struct.pack("=I", n) for n in (buffer.cpu, buffer.fd)))
 
     @property
     def fds(self) -> list[int]:

@@ -19,8 +19,6 @@ class Probe(NamedTuple):
         Its file in ``bpf/``.
     needs
         (kernel symbol, what the kernel lacks without it): not tried in vain.
-    trial
-        A small file of ``bpf/`` that must load first; empty for none.
     attachments
         What it attaches, in order.
     copies
@@ -34,7 +32,6 @@ class Probe(NamedTuple):
     name: str
     source: str
     needs: tuple[tuple[str, str], ...]
-    trial: str
     attachments: tuple[Attachment, ...]
     copies: tuple[Attachment, ...]
     calls: tuple[Attachment, ...]
@@ -85,23 +82,24 @@ PROBES = (
             ("bpf_trampoline_link_prog", "the kernel has no BPF trampolines"),
             _COMPANION,
         ),
-        trial="fentry_trial.c",
         attachments=(
             *_KEEP_PLACES,
             *_SIGHTINGS,
-            Attachment("fentry", "__tcp_transmit_skb", ""),
-            Attachment("fentry", "skb_clone", ""),
-            Attachment("fexit", "skb_clone", ""),
+            Attachment("fentry", "__tcp_transmit_skb", "on_transmit"),
+            Attachment("fentry", "skb_clone", "on_clone_entry"),
+            Attachment("fexit", "skb_clone", "on_clone_exit"),
         ),
-        copies=tuple(Attachment("fexit", name, "") for name in _COPYING),
-        calls=(Attachment("fentry", "skb_clone", ""),),
+        copies=(
+            Attachment("fexit", "skb_copy", "on_copy_exit"),
+            Attachment("fexit", "__pskb_copy_fclone", "on_pskb_copy_exit"),
+        ),
+        calls=(Attachment("fentry", "skb_clone", "on_clone_entry"),),
         coverage="",
     ),
     Probe(
         name="kprobe",
         source="kprobe.c",
         needs=(("register_kprobe", "the kernel has no kprobes"), _COMPANION),
-        trial="",
         attachments=(
             *_KEEP_PLACES,
             *_SIGHTINGS,
@@ -126,7 +124,6 @@ PROBES = (
         name="tracepoint",
         source="tracepoint.c",
         needs=(),
-        trial="",
         attachments=(
             *_KEEP_PLACES,
             *_SIGHTINGS,

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import os
+import struct
 import time
-from typing import Callable, ClassVar, Mapping, Sequence
+from typing import Callable, ClassVar, Iterator, Mapping, Sequence
 
 from ..config import Config
-from ..errors import ProbeError
-from . import layout, scope, syscalls
-from .attach import Attachment, attach, load
+from ..errors import LayoutError, ProbeError
+from . import kept, layout, scope, syscalls
+from .attach import Attachment, attach, load, try_out
 from .buffers import Reader
 from .compiler import compiled, expand
+from .loaded import Loaded
+from .objects import Object
 from .probes import FOLLOW_TASKS, Probe
 from .symbols import Symbols, kernel_symbols
 from .viewer import Viewer
@@ -81,6 +84,10 @@ class Program:
         What is left out of the packets' bytes; empty for nothing.
     loses_unseen
         Whether it is only known at the end how many calls were lost.
+    maps
+        What it shares with the kernel, by the names that the C files have for it.
+    is_kept
+        Whether the next agent can do with what was compiled for this one.
     counts_anew
         Whether each trace's calls are numbered from 1.
     """
@@ -89,6 +96,7 @@ class Program:
     buffer_why = ""
     bytes_missing = ""
     loses_unseen: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
     counts_anew: ClassVar[bool] = True
     stride = offset = 0
 
@@ -109,14 +117,15 @@ class Program:
         flags.append(f"-DPROBE_{probe.name.upper()}")
         if syscalls.has_fetching_atomics():
             flags.append("-DATOMICS_FETCH")
-        if probe.trial:
-            # BCC keeps the maps of what fails to load, and ours are large.
-            compiled(read_source(probe.trial), flags, self.layout).cleanup()
         text = expand(self.source(probe), read_source)
-        self._bpf = compiled(text, flags, self.layout)
-        for attachment in self._loaded():
-            self._load(attachment)
-        self._counters = self._bpf[b"counters"]
+        with _reasons():
+            try_out(self._needed())
+        compile_ = kept.compiled if self.is_kept else compiled
+        made = compile_(text, flags, self.layout)
+        with _reasons():
+            self._loaded = self._load(made)
+        self.maps = self._loaded.maps
+        self._counters = self.maps["counters"]
 
     @classmethod
     def key(cls, probe: Probe, config: Config) -> tuple[object, ...]:
@@ -136,7 +145,7 @@ class Program:
         """For clang, beside what all have."""
         return ()
 
-    def _loaded(self) -> Sequence[Attachment]:
+    def _needed(self) -> Sequence[Attachment]:
         """What is loaded, to be attached later."""
         return self.probe.calls
 
@@ -168,11 +177,15 @@ class Program:
 
     # What they have in common.
 
-    def _load(self, attachment: Attachment) -> None:
+    def _load(self, made: Object) -> Loaded:
+        loaded = Loaded(made)
         try:
-            load(self._bpf, attachment)
-        except Exception as error:
-            raise ProbeError(f"does not load: {error}") from error
+            for attachment in self._needed():
+                load(loaded, attachment)
+        except BaseException:
+            loaded.close()
+            raise
+        return loaded
 
     def attach(self, config: Config) -> dict[str, int]:
         """Attach everything for a trace and give the counters as they stood then.
@@ -201,7 +214,7 @@ class Program:
             With the reason why it cannot be.
         """
         try:
-            for attachment in self._loaded():
+            for attachment in self._needed():
                 self._attach(attachment)
         finally:
             self.detach()
@@ -209,7 +222,7 @@ class Program:
     def _follow_tasks(self, config: Config) -> None:
         # Look again until nothing is new: a task made between the look and the update
         # is missed by both, one made after the update is followed in the kernel.
-        tasks = self._bpf[b"tasks"]
+        tasks = self.maps["tasks"]
         tasks.clear()
         for attachment in FOLLOW_TASKS:
             self._attach(attachment)
@@ -221,12 +234,12 @@ class Program:
             if not fresh:
                 return
             for tid in fresh:
-                tasks[ctypes.c_uint32(tid)] = ctypes.c_uint8(seeds[tid])
+                tasks.set(struct.pack("=I", tid), bytes([seeds[tid]]))
             known |= fresh
 
     def _attach(self, attachment: Attachment) -> None:
         try:
-            self._attached.append(attach(self._bpf, attachment))
+            self._attached.append(attach(self._loaded, attachment))
         except OSError as error:
             if attachment.optional and isinstance(error, FileNotFoundError):
                 return
@@ -241,21 +254,31 @@ class Program:
 
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""
-        counted = {name: self._counters[i].value for i, name in enumerate(COUNTERS)}
+        counted = {name: self._counters.number(i) for i, name in enumerate(COUNTERS)}
         counted["emitted"] = counted["counted"] = counted["foreign"] = 0
-        loaded = self._bpf.funcs.values()
-        counted["skipped"] = sum(syscalls.skipped_runs(one.fd) for one in loaded)
+        loaded = self._loaded.programs.values()
+        counted["skipped"] = sum(map(syscalls.skipped_runs, loaded))
         return counted
 
     def lost(self) -> int:
         """Of the counters, how many calls the kernel had no room for."""
-        value: int = self._counters[_LOST].value
-        return value
+        return self._counters.number(_LOST)
 
     def close(self) -> None:
         """Unload everything."""
         self.detach()
-        self._bpf.cleanup()
+        self._loaded.close()
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Say of what the kernel does not take that a probe does not load."""
+    try:
+        yield
+    except OSError as error:
+        raise ProbeError(f"does not load: {error.strerror}") from error
+    except LayoutError as error:
+        raise ProbeError(f"does not load: {error.args[0]}", error.hint) from error
 
 
 class Buffered(Program):

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import ctypes
-from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence
+import struct
+from typing import Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence
 
 from ..config import Config
-from ..wire import BYTES_SIZE, CALL_KINDS, KIND_AT, RECORD_SIZE, pack_stack
-from . import buffers, memory, owners, syscalls
+from ..wire import BYTES_SIZE, CALL_KINDS, KIND_AT, RECORD_SIZE, SOCKET, pack_stack
+from . import buffers, memory, owners
 from .attach import Attachment
 from .probes import FOLLOW_TASKS, Probe
 from .program import Buffered, defines
@@ -21,6 +21,21 @@ _FOLLOW, _COPY = 1, 2
 _IN_PAGES = "what TCP and sendfile() keep in pages, which are not to be found here"
 
 _NO_LIMIT = (1 << 64) - 1
+
+
+_ADDRESS = struct.Struct("=Q")
+
+
+class _Socket(NamedTuple):
+    """``struct skb_socket_key`` and ``struct skb_socket`` of bpf/skb_event.h."""
+
+    sk: int
+    sock_hash: int
+    cookie: int
+    cgroup: int
+    inode: int
+    pid: int
+    comm: bytes
 
 
 class Recorder(Buffered):
@@ -57,11 +72,8 @@ class Recorder(Buffered):
         viewer: Viewer,
     ) -> None:
         super().__init__(probe, config, read_source, viewer)
-        records = self._bpf[b"records"].map_fd
-        size = _record_size(config)
+        records, size = self.maps["records"], _record_size(config)
         self._read_from(self._buffer.reader(records, self._size, size))
-        self._settings = self._bpf[b"settings"]
-        self._stacks: Any = self._bpf[b"stacks"] if config.stacks else None
         # The first lookup reads the whole symbol table: not when a trace ends.
         function_names()
 
@@ -71,7 +83,7 @@ class Recorder(Buffered):
         form = config.ring_mib, config.buffer, config.stacks, config.snaplen
         return (*super().key(probe, config), *form)
 
-    def _loaded(self) -> Sequence[Attachment]:
+    def _needed(self) -> Sequence[Attachment]:
         return FOLLOW_TASKS + self.probe.attachments
 
     def _wanted(self, config: Config) -> Sequence[Attachment]:
@@ -81,22 +93,21 @@ class Recorder(Buffered):
     def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
         limit = before["calls"] + config.max_events if config.max_events else _NO_LIMIT
         options = _FOLLOW * config.follow | _COPY * (config.also == "copy")
-        self._settings[0] = self._settings.Leaf(limit, self._wakeup_mask(), options)
+        settings = struct.pack("=QQQ", limit, self._wakeup_mask(), options)
+        self.maps["settings"].set(bytes(4), settings)
         self._forget()
         self._follow_tasks(config)
 
     def _forget(self) -> None:
         # What an earlier trace left.
         self._reader.skip()
-        for name in (b"callers", b"sockets", b"living"):
-            table = self._bpf[name]
-            sizes = (ctypes.sizeof(kind) for kind in (table.Key, table.Leaf))
-            syscalls.empty_map(table.map_fd, *sizes)
-        named = self._bpf[b"named"]
-        named[0] = named.Leaf()
-        if self._stacks:
-            for key in list(self._stacks):
-                del self._stacks[key]
+        for name in ("callers", "sockets", "living"):
+            self.maps[name].clear()
+        self.maps["named"].clear_element(bytes(4))
+        if "stacks" in self.maps:
+            stacks = self.maps["stacks"]
+            for key, _ in list(stacks.items()):
+                stacks.delete(key)
 
     def _calls_in(self, block: memoryview) -> int:
         # A record can be of something else; its kind is one byte.
@@ -113,28 +124,35 @@ class Recorder(Buffered):
 
         And the ids of the control groups that they are in.
         """
-        found = list(self._bpf[b"sockets"].items())
-        unused = {value.inode for _, value in found if value.inode and not value.pid}
+        items = self.maps["sockets"].items()
+        found = [_Socket(*SOCKET.unpack(key + value)) for key, value in items]
+        unused = {one.inode for one in found if one.inode and not one.pid}
         pids = filter(self._viewer.sees, owners.processes())
         held_by = owners.holders(unused, pids) if unused else {}
-        for key, value in found:
-            if value.inode in held_by:
-                value.pid, value.comm = held_by[value.inode]
-            key.sk = self._viewer.data(key.sk)
-        cgroups = {value.cgroup for _, value in found if value.cgroup}
-        return [bytes(key) + bytes(value) for key, value in found], cgroups
+        cgroups = {one.cgroup for one in found if one.cgroup}
+        return [SOCKET.pack(*self._told(one, held_by)) for one in found], cgroups
+
+    def _told(self, one: _Socket, held_by: Mapping[int, tuple[int, bytes]]) -> _Socket:
+        pid, comm = held_by.get(one.inode, (one.pid, one.comm))
+        return one._replace(sk=self._viewer.data(one.sk), pid=pid, comm=comm)
 
     def gone_cgroups(self, ids: set[int]) -> dict[int, bytes]:
         """Id -> path of those of these control groups that were removed in a trace."""
-        table = self._bpf[b"gone_cgroups"]
-        keys = [key for key in map(table.Key, ids) if key in table]
-        return {key.value: table[key].text for key in keys}
+        paths = self.maps["gone_cgroups"]
+        found = {number: paths.get(struct.pack("=Q", number)) for number in ids}
+        return {n: path.split(b"\0")[0] for n, path in found.items() if path}
 
     def stacks(self) -> dict[int, list[int]]:
         """The kernel stacks by their ids: addresses, innermost first."""
-        found = self._stacks.items() if self._stacks else ()
+        if "stacks" not in self.maps:
+            return {}
         # What is not used of each is zero.
-        return {key.value: [ip for ip in value.ip if ip] for key, value in found}
+        return {
+            int.from_bytes(key, "little"): [
+                ip for (ip,) in _ADDRESS.iter_unpack(ips) if ip
+            ]
+            for key, ips in self.maps["stacks"].items()
+        }
 
     def told_stacks(self, stacks: Mapping[int, Sequence[int]]) -> Iterator[bytes]:
         """Stacks, packed."""
@@ -150,8 +168,9 @@ class Recorder(Buffered):
         """
         names = function_names()
         # BPF programs, which come and go, are on stacks only.
-        names.refresh(always=self._stacks is not None)
-        callers = (address.value for address in self._bpf[b"callers"])
+        names.refresh(always="stacks" in self.maps)
+        keys = (key for key, _ in self.maps["callers"].items())
+        callers = (int.from_bytes(key, "little") for key in keys)
         told = self._viewer.text
         found = {f"{told(a):#x}": names.name(a) for a in {*callers, *addresses}}
         return (

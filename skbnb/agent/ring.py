@@ -14,6 +14,8 @@ from __future__ import annotations
 import mmap
 from typing import Callable
 
+from .maps import Map
+
 _HEADER_SIZE = 8
 
 
@@ -22,8 +24,8 @@ class Ring:
 
     Parameters
     ----------
-    fd
-        The ring's map.
+    records
+        The ring.
     size
         Its data area in bytes, a power of two.
     record_size
@@ -32,7 +34,8 @@ class Ring:
 
     offset = _HEADER_SIZE
 
-    def __init__(self, fd: int, size: int, record_size: int) -> None:
+    def __init__(self, records: Map, size: int, record_size: int) -> None:
+        fd = records.fd
         self.fds = [fd]
         self.stride = _HEADER_SIZE + record_size
         self._size = size

@@ -20,13 +20,13 @@ _GENERIC = (280, 241)
 
 # enum bpf_cmd, enum bpf_map_type, enum bpf_prog_type and enum bpf_attach_type of
 # include/uapi/linux/bpf.h
-_MAP_CREATE, _MAP_UPDATE_ELEM, _PROG_LOAD, _RAW_TRACEPOINT_OPEN = 0, 2, 5, 17
-_OBJ_GET_INFO_BY_FD, _MAP_LOOKUP_AND_DELETE_BATCH = 15, 25
-_PROG_TEST_RUN, _LINK_CREATE = 10, 28
+_MAP_CREATE, _PROG_LOAD, _PROG_TEST_RUN = 0, 5, 10
+_OBJ_GET_INFO_BY_FD, _RAW_TRACEPOINT_OPEN, _LINK_CREATE = 15, 17, 28
 _MAP_TYPE_RINGBUF = 27
 _PROG_TYPE_SOCKET_FILTER = 1
-PROG_TYPE_KPROBE, PROG_TYPE_TRACEPOINT, PROG_TYPE_RAW_TRACEPOINT = 2, 5, 17
-TRACE_KPROBE_MULTI = 42
+PROG_TYPE_KPROBE, PROG_TYPE_TRACEPOINT = 2, 5
+PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING = 17, 26
+TRACE_FENTRY, TRACE_FEXIT, TRACE_KPROBE_MULTI = 24, 25, 42
 
 # Of all machines alike: fsopen(2), fsconfig(2) and fsmount(2), since Linux 5.2.
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
@@ -56,7 +56,21 @@ def _error() -> OSError:
     return OSError(error, os.strerror(error))
 
 
-def _bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
+def bpf(command: int, attributes: bytes | ctypes.Array[ctypes.c_char]) -> int:
+    """``bpf(2)``: what it returns.
+
+    Parameters
+    ----------
+    command
+        ``enum bpf_cmd``.
+    attributes
+        The command's part of ``union bpf_attr``.
+
+    Raises
+    ------
+    OSError
+        The kernel's reason.
+    """
     number = _NUMBERS.get(os.uname().machine, _GENERIC)[0]
     return _call(number, ctypes.c_int(command), attributes, len(attributes))
 
@@ -73,7 +87,7 @@ def _works(make: Callable[..., int], *arguments: object) -> bool:
 def has_ring_buffer() -> bool:
     """Whether the kernel has ring buffers: it makes one (since Linux 5.8)."""
     attributes = struct.pack("=IIII", _MAP_TYPE_RINGBUF, 0, 0, 4096)
-    return _works(_bpf, _MAP_CREATE, attributes)
+    return _works(bpf, _MAP_CREATE, attributes)
 
 
 # r0 = 0; *(u64 *)(r10 - 8) = r0; r0 = atomic_fetch_add((u64 *)(r10 - 8), r0); return 0
@@ -93,7 +107,20 @@ def has_fetching_atomics() -> bool:
     return _works(load_program, _PROG_TYPE_SOCKET_FILTER, _FETCH)
 
 
-def load_program(kind: int, code: bytes, attach_type: int = 0) -> int:
+# Bytes that the verifier may say of a program: the most before Linux 5.12, less one.
+_LOG_SIZE = (1 << 24) - 1
+
+# r0 = 0; return 0
+RETURN = struct.pack("=" + "BBhi" * 2, *(0xB7, 0, 0, 0), *(0x95, 0, 0, 0))
+
+
+def load_program(
+    kind: int,
+    code: bytes,
+    attach_type: int = 0,
+    function: int = 0,
+    name: str = "skbnb",
+) -> int:
     """Load a program.
 
     Parameters
@@ -104,22 +131,52 @@ def load_program(kind: int, code: bytes, attach_type: int = 0) -> int:
         Its instructions.
     attach_type
         What it will be attached to, where its type does not tell.
+    function
+        The BTF id of the one function that it will be attached to, where it has one.
+    name
+        What the kernel calls it; of this the first 15 bytes.
 
     Returns
     -------
     int
         Its file descriptor.
+
+    Raises
+    ------
+    OSError
+        The kernel's reason, and what its verifier said last.
     """
     text = ctypes.create_string_buffer(code, len(code))
     licence = ctypes.create_string_buffer(b"GPL")
-    return _bpf(
-        _PROG_LOAD,
-        struct.pack(
-            "=IIQQIIQII16sII",
-            *(kind, len(code) // 8, ctypes.addressof(text), ctypes.addressof(licence)),
-            *(0, 0, 0, 0, 0, b"skbnb", 0, attach_type),
-        ),
-    )
+    at = ctypes.addressof
+
+    def load(log_level: int, log_size: int, log: int) -> int:
+        return bpf(
+            _PROG_LOAD,
+            struct.pack(
+                "=IIQQIIQII15sxIIIIQIIQII",
+                *(kind, len(code) // 8, at(text), at(licence)),
+                *(log_level, log_size, log, 0, 0, name.encode(), 0, attach_type),
+                *(0, 0, 0, 0, 0, 0, 0, function),
+            ),
+        )
+
+    try:
+        return load(0, 0, 0)
+    except OSError as error:
+        refused = error
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+    try:
+        return load(1, _LOG_SIZE, at(log))
+    except OSError:
+        said = _last_word(log.value.decode("utf-8", "replace"))
+    raise OSError(refused.errno, ": ".join(filter(None, [refused.strerror, said])))
+
+
+def _last_word(log: str) -> str:
+    """The last line of the verifier's, but for its statistics."""
+    lines = [line for line in log.splitlines() if line.strip()]
+    return next((s for s in reversed(lines) if not s.startswith("processed ")), "")
 
 
 def run_program(program: int, *arguments: int) -> int:
@@ -138,37 +195,49 @@ def run_program(program: int, *arguments: int) -> int:
         *(ctypes.addressof(place) if arguments else 0, 0, 0, 0),
     )
     attributes = ctypes.create_string_buffer(values, len(values))
-    _bpf(_PROG_TEST_RUN, attributes)
+    bpf(_PROG_TEST_RUN, attributes)
     result: int = struct.unpack_from("=I", attributes, 4)[0]
     return result
 
 
-def set_element(map_fd: int, key: int, value: int) -> None:
-    """Set an element of a map whose keys and values are 32 bits each."""
-    key_place, value_place = ctypes.c_uint32(key), ctypes.c_uint32(value)
-    at = ctypes.addressof
-    _bpf(
-        _MAP_UPDATE_ELEM,
-        struct.pack("=IxxxxQQQ", map_fd, at(key_place), at(value_place), 0),
+def create_map(
+    kind: int, key_size: int, value_size: int, entries: int, flags: int, name: str
+) -> int:
+    """Make a map; gives its file descriptor.
+
+    Parameters
+    ----------
+    kind
+        ``enum bpf_map_type``.
+    key_size, value_size
+        In bytes.
+    entries
+        How many it has room for.
+    flags
+        Such as ``BPF_F_NO_PREALLOC``.
+    name
+        What the kernel calls it; of this the first 15 bytes.
+    """
+    return bpf(
+        _MAP_CREATE,
+        struct.pack(
+            "=IIIIIII15sx",
+            *(kind, key_size, value_size, entries, flags, 0, 0, name.encode()),
+        ),
     )
 
 
-def empty_map(map_fd: int, key_size: int, value_size: int) -> None:
-    """Delete every element of a hash map, thousands at a time (since Linux 5.6)."""
-    most = 4096
-    keys = ctypes.create_string_buffer(most * key_size)
-    values = ctypes.create_string_buffer(most * value_size)
-    place = ctypes.c_uint32()
-    at = ctypes.addressof
-    where = 0
-    while True:
-        out = (at(place), at(keys), at(values))
-        attributes = struct.pack("=QQQQIIQQ", where, *out, most, map_fd, 0, 0)
-        try:
-            _bpf(_MAP_LOOKUP_AND_DELETE_BATCH, attributes)
-        except FileNotFoundError:  # there are no more
-            return
-        where = at(place)
+# struct bpf_map_info up to map_flags.
+_MAP_INFO = struct.Struct("=IIIIII")
+
+
+def shape_of(map_fd: int) -> tuple[int, int, int, int, int]:
+    """What a map was made with: kind, key size, value size, entries, flags."""
+    info = ctypes.create_string_buffer(_MAP_INFO.size)
+    place = ctypes.addressof(info)
+    bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", map_fd, _MAP_INFO.size, place))
+    kind, _, *rest = _MAP_INFO.unpack(info)
+    return (kind, *rest)
 
 
 # struct bpf_prog_info up to recursion_misses, its last member here (since Linux 5.12).
@@ -179,7 +248,7 @@ def skipped_runs(program: int) -> int:
     """How often the kernel did not run a program, as it was running on that CPU."""
     info = ctypes.create_string_buffer(_PROG_INFO_SIZE)
     place = ctypes.addressof(info)
-    _bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", program, _PROG_INFO_SIZE, place))
+    bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", program, _PROG_INFO_SIZE, place))
     skipped: int = struct.unpack_from("=Q", info, _PROG_INFO_SIZE - 8)[0]
     return skipped
 
@@ -187,14 +256,14 @@ def skipped_runs(program: int) -> int:
 def attach_raw_tracepoint(program: int, name: str) -> int:
     """Attach a program to a tracepoint; it stays while the result is open."""
     text = ctypes.create_string_buffer(name.encode())
-    return _bpf(
+    return bpf(
         _RAW_TRACEPOINT_OPEN, struct.pack("=QIxxxx", ctypes.addressof(text), program)
     )
 
 
 def attach_trampoline(program: int, _target: str) -> int:
     """Attach an fentry or fexit program, which was loaded for its target."""
-    return _bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QIxxxx", 0, program))
+    return bpf(_RAW_TRACEPOINT_OPEN, struct.pack("=QIxxxx", 0, program))
 
 
 def attach_many_kprobes(
@@ -214,7 +283,7 @@ def attach_many_kprobes(
     numbers = ctypes.c_uint64 * len(addresses)
     places, told = numbers(*addresses), numbers(*cookies)
     at = ctypes.addressof
-    return _bpf(
+    return bpf(
         _LINK_CREATE,
         struct.pack(
             "=IIIIIIQQQ",

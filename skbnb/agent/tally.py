@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Mapping, Sequence
 
 from ..config import Config
@@ -13,6 +14,8 @@ from .program import Program, Sink
 
 __all__ = ["Tally"]
 
+_KEY = struct.Struct("=II16s")  # struct tally_key of bpf/skb_event.h
+
 
 class Tally(Program):
     """A sum for each process, name and scope."""
@@ -22,7 +25,7 @@ class Tally(Program):
         """One for all probes."""
         return "tally.c"
 
-    def _loaded(self) -> Sequence[Attachment]:
+    def _needed(self) -> Sequence[Attachment]:
         return FOLLOW_TASKS + self.probe.calls
 
     _sums: Sequence[tuple[int, int, bytes, int]] = ()
@@ -33,14 +36,14 @@ class Tally(Program):
 
     def _prepare(self, config: Config, before: Mapping[str, int]) -> None:
         self._sums = ()
-        self._bpf[b"tallies"].clear()
+        self.maps["tallies"].clear()
         self._follow_tasks(config)
 
     def rest(self, sink: Sink, most: int) -> None:
         """Read the sums, after `detach`."""
         self._sums = [
-            (key.pid, key.scope, key.comm, sum(per_cpu))
-            for key, per_cpu in self._bpf[b"tallies"].items()
+            (*_KEY.unpack(key), sum(struct.unpack(f"={len(values) // 8}Q", values)))
+            for key, values in self.maps["tallies"].items()
         ]
 
     def tallies(self) -> list[bytes]:

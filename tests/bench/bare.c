@@ -39,15 +39,4 @@ BARE(on_alloc)
 BARE(on_transmit)
 BARE(on_clone_entry)
 BARE(on_clone_return)
-
-#ifdef BARE_TRAMPOLINES
-KFUNC_PROBE(__tcp_transmit_skb, void *sk)
-{
-	return run(ctx);
-}
-
-KRETFUNC_PROBE(skb_clone, void *skb)
-{
-	return run(ctx);
-}
-#endif
+BARE(on_clone_exit)

@@ -71,7 +71,7 @@ def enabled() -> Iterator[None]:
     It does so while a file descriptor is open: in whatever way this process ends, the
     kernel is left as it was.
     """
-    fd = syscalls._bpf(_ENABLE_STATS, struct.pack("=I", _STATS_RUN_TIME))
+    fd = syscalls.bpf(_ENABLE_STATS, struct.pack("=I", _STATS_RUN_TIME))
     try:
         yield
     finally:
@@ -115,10 +115,10 @@ def _programs(pid: int) -> set[int]:
 
 def _info(number: int) -> _Info:
     info = _Info()
-    fd = syscalls._bpf(_PROG_GET_FD_BY_ID, struct.pack("=IIII", number, 0, 0, 0))
+    fd = syscalls.bpf(_PROG_GET_FD_BY_ID, struct.pack("=IIII", number, 0, 0, 0))
     try:
         # The kernel writes the length back, into bytes that nobody else has.
-        syscalls._bpf(
+        syscalls.bpf(
             _OBJ_GET_INFO_BY_FD,
             struct.pack("=IIQ", fd, ctypes.sizeof(info), ctypes.addressof(info)),
         )

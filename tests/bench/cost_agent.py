@@ -12,7 +12,7 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -22,6 +22,7 @@ sys.path.insert(0, str(CHECKOUT))
 from skbnb.agent import layout  # noqa: E402
 from skbnb.agent.attach import Attachment, attach, load  # noqa: E402
 from skbnb.agent.compiler import compiled, expand  # noqa: E402
+from skbnb.agent.loaded import Loaded  # noqa: E402
 from skbnb.agent.probes import FOLLOW_TASKS, PROBES, Probe  # noqa: E402
 from skbnb.agent.program import defines, symbol_constants  # noqa: E402
 from skbnb.agent.symbols import kernel_symbols  # noqa: E402
@@ -59,34 +60,35 @@ def read_source(name: str) -> str:
     return (own if own.exists() else CHECKOUT / "bpf" / name).read_text()
 
 
-def loaded(way: Way, probe: Probe) -> Any:
+def loaded(way: Way, probe: Probe) -> Loaded:
     """A way's programs, loaded."""
     flags = [*way.flags, *defines(symbol_constants(probe, kernel_symbols()))]
-    if probe.name == "fentry":
-        flags.append("-DBARE_TRAMPOLINES")
-    bpf = compiled(expand(way.source, read_source), flags, layout.choose("auto"))
+    text = expand(way.source, read_source)
+    programs = Loaded(compiled(text, flags, layout.choose("auto")))
     for attachment in everywhere(probe):
-        load(bpf, attachment)
-    return bpf
+        load(programs, attachment)
+    return programs
 
 
-def attached(bpf: Any, attachments: tuple[Attachment, ...]) -> contextlib.ExitStack:
+def attached(
+    programs: Loaded, attachments: tuple[Attachment, ...]
+) -> contextlib.ExitStack:
     """What holds the programs in place."""
     with contextlib.ExitStack() as stack:
         for attachment in attachments:
             # Where it is not optional, skbnb has not taken this probe.
             with contextlib.suppress(FileNotFoundError):
-                stack.callback(os.close, attach(bpf, attachment))
+                stack.callback(os.close, attach(programs, attachment))
         return stack.pop_all()
 
 
 def serve(way: Way, probe: Probe) -> None:
     """Attach and detach until stdin ends."""
-    bpf = loaded(way, probe)
+    programs = loaded(way, probe)
     holding = contextlib.ExitStack()
     for line in sys.stdin:
         if line == "start\n":
-            holding = attached(bpf, everywhere(probe))
+            holding = attached(programs, everywhere(probe))
             print("started", flush=True)
         else:
             holding.close()

@@ -31,7 +31,15 @@ sys.path.insert(0, str(CHECKOUT))
 from skbnb.agent import __main__ as agent  # noqa: E402
 from skbnb.agent import layout, syscalls  # noqa: E402
 from skbnb.agent.attach import Attachment, attach, load  # noqa: E402
-from skbnb.agent.compiler import compiled, expand  # noqa: E402
+from skbnb.agent.compiler import (  # noqa: E402
+    compiled,
+    expand,
+    import_bcc,
+    stub_headers,
+)
+from skbnb.agent.kheaders import user_include_flags  # noqa: E402
+from skbnb.agent.loaded import Loaded  # noqa: E402
+from skbnb.agent.maps import Map  # noqa: E402
 from skbnb.agent.probes import Probe  # noqa: E402
 from skbnb.agent.program import COUNTERS, defines, symbol_constants  # noqa: E402
 from skbnb.agent.recorder import Recorder  # noqa: E402
@@ -47,7 +55,6 @@ FLOOD = Probe(
     name="flood",
     source="flood.c",
     needs=(),
-    trial="",
     attachments=(Attachment("raw_tracepoint", "sys_enter", "on_syscall"),),
     copies=(),
     calls=(),
@@ -85,6 +92,24 @@ def serve_skbnb(read_source: Callable[[str], str]) -> int:
 
 
 # ------------------------------------------------------------------ BCC's own ways
+
+
+def by_bcc(text: str, records: Map | None = None) -> Any:
+    """A ``bcc.BPF`` object, whose map `records` is this one.
+
+    Parameters
+    ----------
+    text
+        Declares the map.
+    records
+        The map; None where there is none.
+    """
+    flags = [*user_include_flags(), "-Wno-everything"]
+    with stub_headers():
+        bpf = import_bcc().BPF(text=text, cflags=flags)
+    if records:
+        bpf["records"].map_fd = records.fd
+    return bpf
 
 
 def all_members(event: Any) -> Row:
@@ -194,6 +219,7 @@ class Callback(Way):
     """BCC's callback on skbnb's records, from the ring buffer or the perf buffers."""
 
     buffer = "ring"
+    _text = "BPF_RINGBUF_OUTPUT(records, 1);"
     row_of = staticmethod(all_members)
 
     def __init__(self, read_source: Callable[[str], str]) -> None:
@@ -201,7 +227,7 @@ class Callback(Way):
         here = os.getppid()
         self._config = Config(here, here, buffer=self.buffer)
         self._program = Recorder(FLOOD, self._config, read_source, ROOT)
-        self._bpf = self._program._bpf
+        self._bpf = by_bcc(self._text, self._program.maps["records"])
         records = self._bpf["records"]
         records._event_class = event_class()
 
@@ -245,6 +271,7 @@ class PerfCallback(Callback):
     """The same from perf buffers."""
 
     buffer = "perf"
+    _text = "BPF_PERF_OUTPUT(records);"
 
 
 class Handbook(Way):
@@ -257,20 +284,20 @@ class Handbook(Way):
         flags = defines(symbol_constants(FLOOD, kernel_symbols()))
         flags.append("-DMARK=1ULL")
         text = expand(self.source, read_source)
-        self._bpf = compiled(text, flags, layout.choose("auto"))
-        load(self._bpf, FLOOD.attachments[0])
+        self._programs = Loaded(compiled(text, flags, layout.choose("auto")))
+        load(self._programs, FLOOD.attachments[0])
         self._prepare()
 
     def _prepare(self) -> None:
         raise NotImplementedError
 
     def _counted(self, name: str) -> int:
-        return int(self._bpf[b"counters"][COUNTERS.index(name)].value)
+        return self._programs.maps["counters"].number(COUNTERS.index(name))
 
     def start(self) -> None:
         """Attach."""
         self._calls = self._counted("calls")
-        self._link = attach(self._bpf, FLOOD.attachments[0])
+        self._link = attach(self._programs, FLOOD.attachments[0])
 
     def stop(self) -> tuple[int, int]:
         """Detach."""
@@ -289,6 +316,8 @@ class HandbookPerf(Handbook):
     source = "handbook_perf.c"
 
     def _prepare(self) -> None:
+        text = "BPF_PERF_OUTPUT(records);"
+        self._bpf = by_bcc(text, self._programs.maps["records"])
         records = self._bpf["records"]
         records._event_class = HandbookEvent
 
@@ -325,6 +354,7 @@ class HandbookTrace(Handbook):
         def opened(name: str, flags: int) -> int:
             return os.open(name, flags, dir_fd=root)
 
+        self._bpf = by_bcc("int unused(void *ctx) { return 0; }")
         # What BCC opens where tracefs is mounted.
         self._bpf.tracefile = os.fdopen(opened("trace_pipe", os.O_RDONLY), "rb")
         self._marker = opened("trace_marker", os.O_WRONLY)
@@ -366,7 +396,7 @@ class Consumer(Way):
 
     def start(self) -> None:
         """Start it, and attach."""
-        ring = self._program._bpf["records"].map_fd
+        ring = self._program.maps["records"].fd
         self._process = subprocess.Popen(
             [self._path, str(ring)],
             stdin=subprocess.PIPE,

@@ -21,7 +21,7 @@ import pytest
 import skbnb
 from skbnb.agent.privileges import KEPT, SYS_ADMIN
 from skbnb.agent.probes import FOLLOW_TASKS, candidates
-from skbnb.config import WAYS
+from skbnb.config import COMPILED, WAYS
 from skbnb.errors import (
     BccError,
     LayoutError,
@@ -67,6 +67,9 @@ def in_a_namespace(*mounts: str) -> list[str]:
     script = " && ".join([*mounts, f'exec {AGENT_PYTHON} "$@"'])
     return ["unshare", "--mount", "sh", "-c", script, "sh"]
 
+
+# An agent that finds nothing kept, and keeps nothing: others may enter this folder.
+ANEW = (f"mkdir -p -m 700 {COMPILED}", f"mount -t tmpfs none {COMPILED}")
 
 Start = Callable[[Sequence[str]], AgentTransport]
 
@@ -215,21 +218,18 @@ def test_neither_root_nor_sudo(tmp_path: Path) -> None:
     )
 
 
-def test_killed_while_it_compiles() -> None:
-    agent = AgentTransport()
+def test_killed_while_it_compiles(agent_run_by: Start) -> None:
+    agent = agent_run_by(in_a_namespace(*ANEW))
     temporary = Path(tempfile.gettempdir())
     while not (left := list(temporary.glob(f"skbnb-{agent.pid}-*"))):
         assert agent.usable
     agent.kill()
-    agent.close()
     (folder,) = left
     assert folder.exists()
     # The next one, when it is a minute old.
     os.utime(folder, (0, 0))
-    again = AgentTransport()
-    with skbnb.trace(transport=again):
+    with skbnb.trace(transport=agent_run_by(in_a_namespace(*ANEW))):
         assert not folder.exists()
-    again.close()
 
 
 def test_killed_in_the_middle() -> None:
@@ -337,9 +337,8 @@ def test_what_is_no_request_is_refused(line: bytes) -> None:
 
 
 def test_no_c_headers(agent_run_by: Start) -> None:
-    error = fails(
-        agent_run_by(in_a_namespace("mount -t tmpfs none /usr/include/linux"))
-    )
+    mounts = (*ANEW, "mount -t tmpfs none /usr/include/linux")
+    error = fails(agent_run_by(in_a_namespace(*mounts)))
     assert type(error) is LayoutError
     assert "Install linux-libc-dev" in str(error)
 
@@ -351,9 +350,9 @@ def test_what_clang_prints_does_not_get_into_the_frames(
     whole = Path("/usr/include/linux/types.h").read_text()
     broken.write_text(whole + "\n#error broken on purpose\n")
     mount = f"mount --bind {broken} /usr/include/linux/types.h"
-    error = fails(agent_run_by(in_a_namespace(mount)))
+    error = fails(agent_run_by(in_a_namespace(*ANEW, mount)))
     assert type(error) is ProbeError
-    assert "does not load: " in str(error)
+    assert "does not compile: " in str(error)
     assert "broken on purpose" in str(error)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import nbformat
 import pytest
 
+from skbnb.config import COMPILED
 from tests.live import machines
 from tests.live.machines import PYTHON, USERS, Machine
 from tests.live.traffic import Server
@@ -109,10 +110,10 @@ def test_one_that_a_user_can_change(ready: Machine, change: str) -> None:
 
 
 def test_uninstall(ready: Machine) -> None:
+    ready.run("mkdir", "-p", "-m", "700", COMPILED)
     done = ready.skbnb("uninstall-agent")
-    assert done.stdout == (
-        "removed /etc/sudoers.d/skbnb\nremoved /opt/skbnb/agent.pyz\n"
-    )
+    gone = ("/etc/sudoers.d/skbnb", "/opt/skbnb/agent.pyz", COMPILED)
+    assert done.stdout == "".join(f"removed {path}\n" for path in gone)
     assert modes(ready) == ""
     again = ready.skbnb("uninstall-agent")
     assert (again.returncode, again.stdout) == (0, "nothing was installed\n")

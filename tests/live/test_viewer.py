@@ -187,6 +187,8 @@ def test_an_administrator_may_show_more(
     theirs = found.events[found.events["comm"] == NAME]
     assert len(theirs) == COUNT
     assert set(theirs["uid"]) == {USERS["second"]}
+    assert set(theirs["caller"]) == {"__skb_tstamp_tx"}
+    assert set(theirs["owner_comm"]) == {NAME}
     assert TEXT.encode() in found.bytes
     assert found.events.attrs["skbnb"]["sees"] == "all"
 

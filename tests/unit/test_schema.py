@@ -117,7 +117,7 @@ def test_sizes_and_abi_on_the_wire(c_says: dict[str, int]) -> None:
     assert c_says["sizeof skb_event.kind"] == 1
     assert wire.CALL_KINDS == (schema.Kind.CLONE, schema.Kind.FAILED)
     assert c_says["skb_bytes"] == wire.BYTES_SIZE
-    assert c_says["skb_socket_key"] + c_says["skb_socket"] == wire.SOCKET_SIZE
+    assert c_says["skb_socket_key"] + c_says["skb_socket"] == wire.SOCKET.size
     assert c_says["SKB_EVENT_ABI"] == wire.ABI
 
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a C file becomes: maps to be made, and programs that refer to them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from typing import Iterator, Mapping, NamedTuple
+
+__all__ = ["Object", "Shape"]
+
+# An instruction that loads 64 bits, which takes the room of two, and, as the register
+# from which, that these are a map (include/uapi/linux/bpf.h: BPF_PSEUDO_MAP_FD).
+_LOAD_64 = 0x18
+_OF_MAP = 1
+
+
+class Shape(NamedTuple):
+    """What a map is made with: see `syscalls.create_map`."""
+
+    name: str
+    kind: int
+    key_size: int
+    value_size: int
+    entries: int
+    flags: int
+
+
+class Object(NamedTuple):
+    """A C file, compiled.
+
+    Parameters
+    ----------
+    maps
+        The maps that it needs.
+    programs
+        Instructions by the name of the C function. In the place of a map's file
+        descriptor stands the map's place in `maps`.
+    """
+
+    maps: list[Shape]
+    programs: dict[str, bytes]
+
+    @classmethod
+    def of(cls, maps: Mapping[int, Shape], programs: Mapping[str, bytes]) -> Object:
+        """From what refers to maps by their file descriptors."""
+        places = {fd: place for place, fd in enumerate(maps)}
+        return cls(
+            list(maps.values()),
+            {name: _referring(code, places) for name, code in programs.items()},
+        )
+
+    def code(self, name: str, fds: list[int]) -> bytes:
+        """A program's instructions, which refer to maps by these file descriptors."""
+        return _referring(self.programs[name], dict(enumerate(fds)))
+
+    def pack(self) -> bytes:
+        """As bytes, for `unpack`."""
+        programs = {n: base64.b64encode(c).decode() for n, c in self.programs.items()}
+        return json.dumps({"maps": self.maps, "programs": programs}).encode()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Object:
+        """From what `pack` gave.
+
+        Raises
+        ------
+        ValueError, KeyError, TypeError
+            It did not give that.
+        """
+        members = json.loads(packed)
+        programs = members["programs"].items()
+        return cls(
+            [Shape(*shape) for shape in members["maps"]],
+            {name: base64.b64decode(code) for name, code in programs},
+        )
+
+
+def _referring(code: bytes, places: Mapping[int, int]) -> bytes:
+    """Instructions whose references to maps are replaced."""
+    changed = bytearray(code)
+    for at in _references(code):
+        (number,) = struct.unpack_from("=i", code, at)
+        struct.pack_into("=i", changed, at, places[number])
+    return bytes(changed)
+
+
+def _references(code: bytes) -> Iterator[int]:
+    """Where the numbers of maps stand."""
+    at = 0
+    while at < len(code):
+        is_long = code[at] == _LOAD_64
+        if is_long and code[at + 1] >> 4 == _OF_MAP:
+            yield at + 4
+        at += 16 if is_long else 8
