@@ -2,10 +2,12 @@
 /*
  * In what context the kernel is: what the running task has to do with the packet.
  *
- * Mostly this needs no walk of the stack. On x86 interrupts, and the softirqs that they leave
- * behind, run on a stack of their own (arch/x86/include/asm/irq_stack.h), and where this program's
- * own context lies tells that; but they stay on the task's where they interrupt a program in user
- * mode, which the registers saved at the top of that stack tell.
+ * The kernel counts what it is in (preempt_count), in the task or, on x86, for each CPU, where the
+ * task's run queue is, too. Where that is not known, on x86 mostly no walk of the stack is needed
+ * either. Interrupts, and the softirqs that they leave behind, run on a stack of their own
+ * (arch/x86/include/asm/irq_stack.h), and where this program's own context lies tells that; but they
+ * stay on the task's where they interrupt a program in user mode, which the registers saved at the top
+ * of that stack tell.
  */
 #ifndef SKB_CONTEXT_H
 #define SKB_CONTEXT_H
@@ -27,7 +29,20 @@ static __always_inline bool is_kthread(u64 task)
 	return (u32)read_word(task + TASK_FLAGS) & PF_KTHREAD;
 }
 
-#if defined(TASK_PREEMPT_COUNT)
+#if defined(TASK_PREEMPT_COUNT) || defined(COUNT_FROM_RQ)
+
+#ifdef TASK_PREEMPT_COUNT
+static __always_inline u32 preempt_count(u64 task)
+{
+	return read_word(task + TASK_PREEMPT_COUNT);
+}
+#else
+/* A running task is on the run queue of its CPU (set_task_rq() in kernel/sched/sched.h). */
+static __always_inline u32 preempt_count(u64 task)
+{
+	return read_word(read_word(read_word(task + TASK_CFS_RQ) + CFS_RQ_RQ) + COUNT_FROM_RQ);
+}
+#endif
 
 /* Bits of preempt_count (include/linux/preempt.h). */
 #define IN_SOFTIRQ 0x00000100
@@ -35,7 +50,7 @@ static __always_inline bool is_kthread(u64 task)
 
 static __always_inline u8 context_of(void *ctx, u64 task)
 {
-	u32 count = read_word(task + TASK_PREEMPT_COUNT);
+	u32 count = preempt_count(task);
 
 	if (count & IN_HARDIRQ)
 		return CONTEXT_HARDIRQ;

@@ -118,7 +118,8 @@ def _write(path: str, data: bytes, anew: bool = True) -> None:
     """
     whole = f"{path}.{os.getpid()}"
     try:
-        with open(whole, "wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(whole, flags, 0o600), "wb") as file:
             file.write(data)
         if anew:
             os.replace(whole, path)

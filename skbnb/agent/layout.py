@@ -74,11 +74,14 @@ OPTIONAL: dict[str, tuple[tuple[str, str], ...]] = {
     # Of Linux 6.18, in which UDP began to free what was read later and without a sign
     # (commit 6471658dc66c, "udp: use skb_attempt_defer_free()").
     "UDP_DEFERS_FREE": (("udp_prod_queue", "ll_root"),),
-    # On x86 each CPU has it, and not the task: see bpf/skb_context.h.
-    "TASK_PREEMPT_COUNT": (
-        ("task_struct", "thread_info"),
-        ("thread_info", "preempt_count"),
-    ),
+}
+# Where the count is of what is going on on a CPU: in the task itself, or, on x86, where
+# the CPU has it. There it is found from a pointer that every task has to what is this
+# CPU's own (kernel/sched/sched.h: runqueues).
+_COUNT_OF_TASK = (("task_struct", "thread_info"), ("thread_info", "preempt_count"))
+_RUNQUEUE = {
+    "TASK_CFS_RQ": (("task_struct", "se"), ("sched_entity", "cfs_rq")),
+    "CFS_RQ_RQ": (("cfs_rq", "rq"),),
 }
 # constant -> struct whose size in bytes it is.
 SIZES = {"SKB_SIZE": "sk_buff", "STRUCT_PAGE_SIZE": "page"}
@@ -90,7 +93,7 @@ BIT_FIELDS = {
 # The kernel's reasons to drop a packet, since Linux 5.17.
 _DROP_REASONS = "skb_drop_reason"
 
-_STRUCT, _UNION, _ENUM, _FUNCTION = 4, 5, 6, 12
+_STRUCT, _UNION, _ENUM, _FUNCTION, _VARIABLE, _SECTION = 4, 5, 6, 12, 14, 15
 _MODIFIERS = (8, 9, 10, 11)  # typedef, volatile, const, restrict
 _MOST_MODIFIERS = 32  # of one type, far more than there are
 
@@ -116,6 +119,15 @@ class _Member(ctypes.Structure):
 class _Constant(ctypes.Structure):
     # struct btf_enum
     _fields_ = (("name_off", ctypes.c_uint32), ("value", ctypes.c_uint32))
+
+
+class _InSection(ctypes.Structure):
+    # struct btf_var_secinfo
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("offset", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+    )
 
 
 class Place(NamedTuple):
@@ -151,20 +163,29 @@ class Btf:
         """Free it: 20 MB that are needed once."""
         self._lib.btf__free(self._btf)
 
-    def _struct(self, name: str) -> int:
-        found: int = self._lib.btf__find_by_name_kind(self._btf, name.encode(), _STRUCT)
+    def _find(self, name: str, kind: int, what: str) -> int:
+        found: int = self._lib.btf__find_by_name_kind(self._btf, name.encode(), kind)
         if found < 0:
-            raise LayoutError(f"this kernel's BTF has no struct {name}")
+            raise LayoutError(f"this kernel's BTF has no {what} {name}")
         return found
+
+    def _struct(self, name: str) -> int:
+        return self._find(name, _STRUCT, "struct")
 
     def function(self, name: str) -> int:
         """The id of a function of the kernel's."""
-        found: int = self._lib.btf__find_by_name_kind(
-            self._btf, name.encode(), _FUNCTION
-        )
-        if found < 0:
-            raise LayoutError(f"this kernel's BTF has no function {name}()")
-        return found
+        return self._find(name, _FUNCTION, "function")
+
+    def per_cpu(self, variable: str) -> int:
+        """Where a variable lies among those that each CPU has of its own, in bytes."""
+        wanted = self._find(variable, _VARIABLE, "variable")
+        address = self._type(self._find(".data..percpu", _SECTION, "section"))
+        count = _Type.from_address(address).info & 0xFFFF
+        array = (_InSection * count).from_address(address + ctypes.sizeof(_Type))
+        for one in array:
+            if one.type == wanted:
+                return int(one.offset)
+        raise LayoutError(f"this kernel's BTF has no place of {variable}")
 
     def enum(self, name: str) -> dict[int, str]:
         """The constants of an enum: value -> name; none if there is no such enum."""
@@ -298,11 +319,33 @@ def from_btf() -> Layout:
             with contextlib.suppress(LayoutError):
                 constants[name] = btf.sum(places)
         constants.update({name: btf.size(struct) for name, struct in SIZES.items()})
+        constants.update(_of_counts(btf))
         if btf.enum(_DROP_REASONS):
             constants["DROP_REASONS"] = 1
     finally:
         btf.close()
-    return Layout("btf", [f"-D{name}={value}" for name, value in constants.items()])
+    return Layout("btf", [f"-D{name}=({value})" for name, value in constants.items()])
+
+
+def _of_counts(btf: Btf) -> dict[str, int]:
+    """Where the count is of what is going on on a CPU; empty where it is not known."""
+    with contextlib.suppress(LayoutError):
+        btf.place("task_struct", "softirq_disable_cnt")
+        return {}  # PREEMPT_RT counts softirqs there, and in no two places
+    with contextlib.suppress(LayoutError):
+        return {"TASK_PREEMPT_COUNT": btf.sum(_COUNT_OF_TASK)}
+    with contextlib.suppress(LayoutError):
+        found = {name: btf.sum(places) for name, places in _RUNQUEUE.items()}
+        found["COUNT_FROM_RQ"] = _count_of_cpu(btf) - btf.per_cpu("runqueues")
+        return found
+    return {}
+
+
+def _count_of_cpu(btf: Btf) -> int:
+    with contextlib.suppress(LayoutError):
+        return btf.per_cpu("__preempt_count")
+    # From Linux 6.2 to 6.14.
+    return btf.per_cpu("pcpu_hot") + btf.place("pcpu_hot", "preempt_count").byte
 
 
 @functools.lru_cache(maxsize=None)

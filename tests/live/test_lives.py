@@ -205,6 +205,20 @@ def test_every_stack_ends_with_its_caller(server: Server) -> None:
     assert "tcp_v4_connect;tcp_connect" in stack
 
 
+def test_the_context_is_what_the_stack_says(server: Server) -> None:
+    with skbnb.trace(stacks=True, scope="all") as trace:
+        curl(server.url)
+        apart("multicast", 4, 5)
+        apart("ping_among_raw_sockets", 3, 3)
+    events = trace.events.dropna(subset="stack")
+    is_softirq = events["stack"].str.contains(r"\b(?:handle_softirqs|__do_softirq);")
+    assert is_softirq.any()
+    assert not is_softirq.all()
+    assert ((events["context"] == "softirq") == is_softirq).all()
+    in_call = events["stack"].str.contains("entry_SYSCALL_64|el0_svc")
+    assert set(events.loc[in_call & ~is_softirq, "context"]) == {"syscall"}
+
+
 def test_a_trace_has_stacks_and_ends_only_if_it_was_asked_to() -> None:
     with skbnb.trace() as trace:
         apart("multicast", 2, 1)
