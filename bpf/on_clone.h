@@ -43,7 +43,7 @@ int on_queue(struct bpf_raw_tracepoint_args *ctx)
 	u64 address = ctx->args[0];
 	struct skb_copy skb;
 
-	if (read_skb(&skb, address) && is_fresh_fast_clone(&skb) &&
+	if (is_second_half(address) && read_skb(&skb, address) && is_fresh_fast_clone(&skb) &&
 	    is_new_when_queued(address, &skb))
 		see_clone(ctx);
 	return 0;
@@ -55,7 +55,7 @@ int on_release(struct bpf_raw_tracepoint_args *ctx)
 	u64 address = ctx->args[0];
 	struct skb_copy skb;
 
-	if (read_skb(&skb, address) && is_fresh_fast_clone(&skb) &&
+	if (is_second_half(address) && read_skb(&skb, address) && is_fresh_fast_clone(&skb) &&
 	    is_new_when_freed(address, &skb))
 		see_clone(ctx);
 	return 0;

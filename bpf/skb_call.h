@@ -76,7 +76,7 @@ static __always_inline void emit(void *ctx, struct skb_event *e, struct call *ca
 	else if (read_skb(&skb, parent))
 		fill_packet(e, &skb);
 	if (made)
-		set_made(e, made, true);
+		set_made(e, made, true, 0);
 	set_stack(e, call->stack);
 	submit(ctx, e);
 }
@@ -106,19 +106,21 @@ static __always_inline void emit_copy(void *ctx, struct call *call, u64 copy)
 /* net_dev_queue(skb) */
 int on_queue(struct bpf_raw_tracepoint_args *ctx)
 {
+	struct life *life = unfilled_life(ctx->args[0]);
 	struct skb_copy skb;
 
 	count_sent();
-	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx, ctx->args[0], &skb, SKB(&skb, u64, SKB_SK),
+	if (life && read_skb(&skb, ctx->args[0]))
+		emit_sighting(ctx, ctx->args[0], life, &skb, SKB(&skb, u64, SKB_SK),
 			      DEV_IS_VALID | SK_IS_USED | sent_by(&skb));
 	return 0;
 }
 
 static __always_inline void see_release(void *ctx, u64 address)
 {
+	struct life *life = unfilled_life(address);
 	struct skb_copy skb;
 
-	if (read_skb(&skb, address))
-		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK), 0);
+	if (life && read_skb(&skb, address))
+		emit_sighting(ctx, address, life, &skb, SKB(&skb, u64, SKB_SK), 0);
 }

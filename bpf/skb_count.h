@@ -55,6 +55,13 @@ static __always_inline void count_one(int which)
 		__sync_fetch_and_add(value, 1);
 }
 
+static __always_inline bool has_counted(int which)
+{
+	u64 *value = counters.lookup(&which);
+
+	return value && *value;
+}
+
 static __always_inline bool wants(enum option option)
 {
 	int zero = 0;

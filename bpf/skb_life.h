@@ -11,6 +11,7 @@
 struct life {
 	u64 number;		/* of the call that first saw it, as its parent or its clone */
 	u64 head;		/* its data, or 0 before they were seen */
+	u64 tstamp;		/* of a second half that was seen when it was queued */
 	u8 is_made;		/* that call made it: its end is of interest */
 	u8 is_shared;		/* a clone has the same data: it is marked as cloned */
 	u8 is_unfilled;		/* no record has its headers yet */
@@ -116,13 +117,17 @@ static __always_inline void set_origin(struct skb_event *e)
 	e->present |= HAS_ORIGIN;
 }
 
-/* The record's call has made this packet. */
-static __always_inline void set_made(struct skb_event *e, u64 made, bool is_unfilled)
+/*
+ * The record's call has made this packet, and `tstamp` is when it was queued, if it was. False, and
+ * counted, if its life cannot be kept.
+ */
+static __always_inline bool set_made(struct skb_event *e, u64 made, bool is_unfilled, u64 tstamp)
 {
 	struct life life = {
 		.number = e->count,
 		/* Just allocated, it has none yet. */
 		.head = is_unfilled && !(e->present & HAS_PARENT) ? 0 : head_of(made),
+		.tstamp = tstamp,
 		.is_made = 1,
 		.is_shared = e->kind == KIND_CLONE,
 		.is_unfilled = is_unfilled,
@@ -132,7 +137,7 @@ static __always_inline void set_made(struct skb_event *e, u64 made, bool is_unfi
 
 	e->clone = made;
 	e->present |= HAS_CLONE;
-	begin_life(made, &life);
+	return begin_life(made, &life);
 }
 
 static __always_inline void emit_end(void *ctx, u64 number, u8 kind, u32 reason)

@@ -31,6 +31,15 @@ static __always_inline bool is_slab_clone(u64 site)
 	return site >= SKB_CLONE_START && site < SKB_CLONE_END;
 }
 
+/* Whether a packet is the second half of a pair, asked before it is read as a whole. */
+static __always_inline bool is_second_half(u64 address)
+{
+	u8 byte = 0;
+
+	bpf_probe_read_kernel(&byte, sizeof(byte), (void *)(address + SKB_FCLONE_BYTE));
+	return (byte >> SKB_FCLONE_BIT & 3) == FCLONE_CLONE;
+}
+
 static __always_inline bool is_fresh_fast_clone(struct skb_copy *skb)
 {
 	return fclone_of(skb) == FCLONE_CLONE && is_sent_by_tcp(skb);

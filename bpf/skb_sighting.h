@@ -27,18 +27,23 @@ static __always_inline int sent_by(struct skb_copy *skb)
 	return is_sent_by_tcp(skb) ? TCP_SENDS : 0;
 }
 
-static __always_inline void emit_sighting(void *ctx, u64 address, struct skb_copy *skb, u64 sk,
-					  int how)
+/* The life of a packet of which no record has the headers; NULL for most of what passes. */
+static __always_inline struct life *unfilled_life(u64 address)
+{
+	struct life *life = was_named(address) ? living.lookup(&address) : NULL;
+
+	return life && life->is_unfilled ? life : NULL;
+}
+
+static __always_inline void emit_sighting(void *ctx, u64 address, struct life *life,
+					  struct skb_copy *skb, u64 sk, int how)
 {
 	struct skb_event stack, *e;
-	struct life *life;
 	bool tells_tcp;
 	u64 number;
 
+	/* Another packet may be at the address. */
 	if ((fclone_of(skb) == FCLONE_ORIG || !cloned_of(skb)) && !wants(COPY))
-		return;
-	life = living.lookup(&address);
-	if (!life || !life->is_unfilled)
 		return;
 	/* It may be seen again where it is the viewer's. */
 	if (!would_see_packet(ctx, sk ? sk : SKB(skb, u64, SKB_SK)))
@@ -84,33 +89,38 @@ static __always_inline bool vanishes(u64 sk)
 int on_data_ready(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 sk = ctx->args[0], last = read_word(sk + SK_LAST_RECEIVED);
-	struct life *life = living.lookup(&last);
+	struct life *life = was_named(last) ? living.lookup(&last) : NULL;
 	struct skb_copy skb;
 
-	if (!life || !read_skb(&skb, last))
+	if (!life)
 		return 0;
 	life->may_vanish = vanishes(sk);
-	emit_sighting(ctx, last, &skb, sk, 0);
+	if (life->is_unfilled && read_skb(&skb, last))
+		emit_sighting(ctx, last, life, &skb, sk, 0);
 	return 0;
 }
 
 /* netif_receive_skb(skb) */
 int on_receive(struct bpf_raw_tracepoint_args *ctx)
 {
+	struct life *life = unfilled_life(ctx->args[0]);
 	struct skb_copy skb;
 
-	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx, ctx->args[0], &skb, SKB(&skb, u64, SKB_SK), DEV_IS_VALID);
+	if (life && read_skb(&skb, ctx->args[0]))
+		emit_sighting(ctx, ctx->args[0], life, &skb, SKB(&skb, u64, SKB_SK),
+			      DEV_IS_VALID);
 	return 0;
 }
 
 /* skb_copy_datagram_iovec(skb, len) */
 int on_copy_to_user(struct bpf_raw_tracepoint_args *ctx)
 {
+	struct life *life = unfilled_life(ctx->args[0]);
 	struct skb_copy skb;
 
-	if (read_skb(&skb, ctx->args[0]))
-		emit_sighting(ctx, ctx->args[0], &skb, SKB(&skb, u64, SKB_SK), SK_IS_USED);
+	if (life && read_skb(&skb, ctx->args[0]))
+		emit_sighting(ctx, ctx->args[0], life, &skb, SKB(&skb, u64, SKB_SK),
+			      SK_IS_USED);
 	return 0;
 }
 

@@ -34,7 +34,7 @@ static __always_inline void emit_slab(void *ctx, u64 clone)
 		return;
 	e->path = PATH_SLAB;
 	if (clone)
-		set_made(e, clone, true);
+		set_made(e, clone, true, 0);
 	if (caller)
 		set_caller(e, caller);
 	set_stack(e, stack_id(ctx));
@@ -53,7 +53,7 @@ static __always_inline void emit_if_copy(void *ctx, u64 copy)
 	if (!e)
 		return;
 	if (copy)
-		set_made(e, copy, true);
+		set_made(e, copy, true, 0);
 	set_caller(e, caller);
 	set_stack(e, stack_id(ctx));
 	submit(ctx, e);
@@ -73,17 +73,37 @@ int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
+/*
+ * Whether a fast clone that is queued, or freed, is one that was not seen before. Its life tells, or
+ * what skb_seen.h keeps of those that have no record or no room for a life: that is asked only once
+ * there was one.
+ */
+static __always_inline bool is_new(u64 address, struct skb_copy *skb)
+{
+	u64 tstamp = SKB(skb, u64, SKB_TSTAMP);
+	struct life *life = living.lookup(&address);
+
+	if (life && life->is_second)
+		return tstamp && tstamp != life->tstamp;
+	return !((has_counted(LOST) || has_counted(LIMITED) || has_counted(UNTRACKED)) &&
+		 was_queued(address, tstamp));
+}
+
 static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *skb)
 {
+	u64 tstamp = SKB(skb, u64, SKB_TSTAMP);
 	struct skb_event stack, *e = reserve_call(ctx, &stack, KIND_CLONE);
 
-	if (!e)
+	if (!e) {
+		queued.update(&address, &tstamp);
 		return;
+	}
 	e->path = PATH_FAST;
 	e->parent = address - SKB_SIZE;		/* struct sk_buff_fclones: skb1, skb2 */
 	e->present |= HAS_PARENT;
 	set_origin(e);
-	set_made(e, address, false);
+	if (!set_made(e, address, false, tstamp))
+		queued.update(&address, &tstamp);
 	set_socket(e, SKB(skb, u64, SKB_SK), true);
 	fill_tcp_cb(e, e->parent, e->sk);
 #ifdef TCP_TRANSMIT_SKB_START
@@ -100,29 +120,33 @@ static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *s
 int on_queue(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 address = ctx->args[0];
+	struct life *life = unfilled_life(address);
 	struct skb_copy skb;
 
 	count_sent();
-	if (!read_skb(&skb, address))
+	if (!(life || is_second_half(address)) || !read_skb(&skb, address))
 		return 0;
-	if (!is_fresh_fast_clone(&skb)) {
-		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK),
+	if (is_fresh_fast_clone(&skb)) {
+		if (is_new(address, &skb))
+			emit_fast(ctx, address, &skb);
+	} else if (life) {
+		emit_sighting(ctx, address, life, &skb, SKB(&skb, u64, SKB_SK),
 			      DEV_IS_VALID | SK_IS_USED | sent_by(&skb));
-		return 0;
 	}
-	if (is_new_when_queued(address, &skb))
-		emit_fast(ctx, address, &skb);
 	return 0;
 }
 
 static __always_inline void see_release(void *ctx, u64 address)
 {
+	struct life *life = unfilled_life(address);
 	struct skb_copy skb;
 
-	if (!read_skb(&skb, address))
+	if (!(life || is_second_half(address)) || !read_skb(&skb, address))
 		return;
-	if (!is_fresh_fast_clone(&skb))
-		emit_sighting(ctx, address, &skb, SKB(&skb, u64, SKB_SK), 0);
-	else if (is_new_when_freed(address, &skb))
-		emit_fast(ctx, address, &skb);
+	if (is_fresh_fast_clone(&skb)) {
+		if (is_new(address, &skb))
+			emit_fast(ctx, address, &skb);
+	} else if (life) {
+		emit_sighting(ctx, address, life, &skb, SKB(&skb, u64, SKB_SK), 0);
+	}
 }
