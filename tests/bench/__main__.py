@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import capture, cell, cost, long, panel, start
+from tests.bench import capture, cell, cost, growth, long, panel, start
 from tests.bench.measures import Line, machine, table
 
 OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
@@ -33,7 +33,7 @@ def main() -> int:
     print(machine(), flush=True)
     measures = (
         *(measure_capture, measure_cell, measure_start, measure_cost),
-        *(measure_panel, measure_long),
+        *(measure_panel, measure_long, measure_growth),
     )
     found = [line for measure in measures for line in measure(quick)]
     missed = [line.what for line in found if line.met is False]
@@ -100,6 +100,16 @@ def measure_long(quick: bool) -> list[Line]:
     rows = long.QUICK if quick else long.FULL
     lines, notes = long.run(rows)
     show(f"A trace of {rows:,} events, on disk", lines, notes)
+    return lines
+
+
+def measure_growth(quick: bool) -> list[Line]:
+    """Measure and print how time and memory grow, and draw it."""
+    curves = growth.run(growth.QUICK if quick else growth.FULL)
+    if not quick:
+        growth.PICTURE.write_text(growth.picture(curves))
+    lines = growth.lines(curves)
+    show("How it grows", lines, ())
     return lines
 
 

@@ -131,6 +131,17 @@ class Skbnb:
         """Make the DataFrame."""
         return self._trace.events
 
+    @property
+    def size(self) -> int:
+        """Bytes of what was captured."""
+        return sum(len(frame.payload) for frame in self._trace.frames)
+
+    @property
+    def agent_seconds(self) -> float:
+        """Processor time that the agent has taken."""
+        schedstat = Path(f"/proc/{self._agent.pid}/schedstat").read_text()
+        return int(schedstat.split()[0]) / 1e9
+
     def close(self) -> None:
         """End the agent."""
         self._agent.close()
