@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
 import os
 import sys
@@ -14,7 +15,14 @@ from pathlib import Path
 from tests.bench import capture, cell, cost, growth, long, panel, start
 from tests.bench.measures import Line, machine, table
 
-OUTPUT = Path(__file__).parents[2] / "build" / "bench.json"
+_CHECKOUT = Path(__file__).parents[2]
+OUTPUT = _CHECKOUT / "build" / "bench.json"
+PAGE = _CHECKOUT / "docs" / "performance.md"
+
+# Between these the page has the tables.
+_BEGIN, _END = "<!-- bench -->", "<!-- /bench -->"
+
+_shown: list[str] = []
 
 
 def main() -> int:
@@ -24,6 +32,9 @@ def main() -> int:
         "--quick", action="store_true", help="under a minute; judges ratios only"
     )
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the JSON file")
+    parser.add_argument(
+        "--docs", action="store_true", help=f"write the tables in {PAGE.name}, too"
+    )
     options = parser.parse_args()
     quick: bool = options.quick
     if os.geteuid() != 0:
@@ -37,7 +48,10 @@ def main() -> int:
     )
     found = [line for measure in measures for line in measure(quick)]
     missed = [line.what for line in found if line.met is False]
-    print(f"\n{time.monotonic() - began:.0f} s; goals missed: {len(missed)}")
+    end = f"{time.monotonic() - began:.0f} s; goals missed: {len(missed)}"
+    print(f"\n{end}")
+    if options.docs:
+        write_page(f"{machine()}, {datetime.date.today()}; {end}")
     options.output.parent.mkdir(exist_ok=True)
     content = {
         "machine": machine(),
@@ -115,7 +129,16 @@ def measure_growth(quick: bool) -> list[Line]:
 
 def show(title: str, lines: Sequence[Line], notes: Sequence[str]) -> None:
     """Print a table."""
-    print(f"\n{table(title, lines, notes)}", flush=True)
+    _shown.append(table(title, lines, notes))
+    print(f"\n{_shown[-1]}", flush=True)
+
+
+def write_page(ran: str) -> None:
+    """Write all tables, and where they ran, in their place of the documentation."""
+    text = "\n\n".join([ran, *_shown])
+    before, begin, rest = PAGE.read_text().partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    PAGE.write_text(f"{before}{begin}\n\n```text\n{text}\n```\n\n{end}{after}")
 
 
 if __name__ == "__main__":

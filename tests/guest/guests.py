@@ -169,13 +169,14 @@ class Guest:
         # Mitigations cost an emulated processor much, and change nothing that is
         # tested.
         boot = ["mitigations=off", "loglevel=5", *self._setting.boot]
+        qemu = (*_QEMU, *self._setting.qemu)
         return [
             # By a program, so that a guest does not outlive a pytest that is killed.
             *("timeout", "--signal=KILL", str(self._seconds)),
             *("vng", f"--run={files.kernel.image}", "--disable-kvm", "--force-9p"),
             *("--user=root", "--verbose", f"--cpus={self._cpus}", f"--memory={MEMORY}"),
             *(f"--append={argument}" for argument in boot),
-            *(f"--qemu-opts={' '.join(_QEMU)}", f"--rwdir={self._folder}"),
+            *(f"--qemu-opts={' '.join(qemu)}", f"--rwdir={self._folder}"),
             # In a file, because vng puts what it executes on the kernel's command
             # line, where a long one hangs the kernel.
             f"--exec=sh {shlex.quote(self._write('boot.sh', self._script(files)))}",

@@ -104,6 +104,7 @@ class Teller:
                 outcome=bad[0].outcome if bad else "passed",
                 seconds=round(sum(phase.duration for phase in phases), 1),
                 text="\n".join(map(_text, bad)),
+                said="" if bad else "".join(phase.capstdout for phase in phases),
             )
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:

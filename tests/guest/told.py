@@ -57,7 +57,8 @@ class Told:
         if "test" in said:
             self._results[way, said["test"]] = said
             name = said["test"].removeprefix(TESTS)
-            return f"{name} {said['outcome']} in {said['seconds']} s"
+            line = f"{name} {said['outcome']} in {said['seconds']} s"
+            return "\n".join([line, *said.get("said", "").splitlines()])
         self._status[way] = said["status"]
         return f"pytest ended with status {said['status']}"
 

@@ -55,6 +55,11 @@ class Bpftrace(Generic[Key]):
         assert attached["probes"] >= 2
         assert self._read() == ("printf", "ready")
 
+    @property
+    def pid(self) -> int:
+        """Its process id: what is before it on the command line becomes it."""
+        return self._process.pid
+
     def _read(self) -> tuple[str, Any]:
         assert self._process.stdout
         for line in self._process.stdout:
