@@ -22,6 +22,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("BCC", checks.bcc),
     ("PyPI's bcc", checks.wrong_bcc),
     ("C headers", checks.c_headers),
+    ("compile", checks.compiling),
     ("BTF", checks.struct_layout),
     ("tracefs", checks.tracefs),
     ("kptr_restrict", checks.symbols),

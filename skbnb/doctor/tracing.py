@@ -79,8 +79,8 @@ def trace(machine: Machine) -> Iterator[Finding]:
     with _session(machine, "auto") as session:
         ready = duration(time.monotonic() - since)
         hello = _hello(session)
-        found = f"the C files compile and load; ready to trace after {ready}"
-        yield Finding("compile", OK, found)
+        found = f"the kernel takes them; ready to trace after {ready}"
+        yield Finding("programs", OK, found)
         if hello["buffer"] == "ring":
             yield Finding("buffer", OK, "a BPF ring buffer")
         else:

@@ -22,6 +22,7 @@ from skbnb.agent.probes import PROBES
 from skbnb.doctor import Finding, Machine, Verdict, checks, rounds, tracing
 from skbnb.doctor.finding import CLONE
 from skbnb.errors import ProbeError
+from tests.live.test_faults import ANEW
 from tests.stock.agents import start_agent
 
 DOCTOR = (sys.executable, "-m", "skbnb", "doctor")
@@ -56,7 +57,8 @@ def test_this_machine_is_told_as_it_is_and_its_owner_is_not(tmp_path: Path) -> N
     home = str(tmp_path / "ada-lovelace")
     mine = {"HOME": home, "USER": "ada", "JUPYTER_PATH": f"{home}/share"}
     found = examined(status=0, environ=mine)
-    for name in ("libraries", "BCC", "C headers", "BTF", "root", "agent", CLONE):
+    names = ("libraries", "BCC", "C headers", "compile", "BTF", "root", "agent", CLONE)
+    for name in names:
         assert found[name]["verdict"] == "ok", found[name]
     assert os.uname().release in found["kernel"]["found"]
     assert platform.python_version() in found["libraries"]["found"]
@@ -140,8 +142,9 @@ def test_no_btf_and_no_headers() -> None:
 
 
 def test_no_c_headers() -> None:
-    found = examined(*provoked("mount -t tmpfs none /usr/include/linux"), status=1)
-    assert found["C headers"]["verdict"] == "fails"
+    mounts = (*ANEW, "mount -t tmpfs none /usr/include/linux")
+    found = examined(*provoked(*mounts), status=1)
+    assert found["C headers"]["verdict"] == found["compile"]["verdict"] == "fails"
     assert found["C headers"]["remedy"] == Machine().install("c headers")
     assert found[CLONE]["verdict"] == "fails"
 

@@ -183,6 +183,8 @@ def test_what_the_agents_python_answers(machine: Machine) -> None:
     )
     headers = replace(machine, run=answers(["-I/usr/include"]))
     assert only(checks.c_headers, headers).found == "in /usr/include"
+    compiler = replace(machine, run=answers(0.25))
+    assert only(checks.compiling, compiler).found.endswith("does nothing in 0.25 s")
 
 
 def test_doors_that_this_kernel_has_not(machine: Machine) -> None:
@@ -565,7 +567,7 @@ def test_every_check_is_made_whatever_becomes_of_the_others() -> None:
     made = list(doctor.diagnose(machine))
     wrong = [one for one in made if "this check itself went wrong" in one.found]
     assert {one.name for one in wrong} == {
-        *("widgets", "BCC", "PyPI's bcc", "C headers", "BTF"),
+        *("widgets", "BCC", "PyPI's bcc", "C headers", "compile", "BTF"),
         *("agent", "probes", CLONE),
     }
     assert {one.found.partition(": ")[2] for one in wrong} == {
