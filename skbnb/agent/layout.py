@@ -324,7 +324,7 @@ def from_btf() -> Layout:
             constants["DROP_REASONS"] = 1
     finally:
         btf.close()
-    return Layout("btf", [f"-D{name}=({value})" for name, value in constants.items()])
+    return Layout("btf", [f"-D{name}={value}" for name, value in constants.items()])
 
 
 def _of_counts(btf: Btf) -> dict[str, int]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import re
 import struct
 from random import Random
@@ -17,6 +18,7 @@ REFUSALS = (LayoutError,)
 
 _HEADER = struct.Struct("<HBBIIIII")  # struct btf_header
 _INT, _STRUCT, _UNION, _ENUM, _TYPEDEF, _CONST = 1, 4, 5, 6, 8, 10
+_VARIABLE, _SECTION = 14, 15
 
 
 class _Kernel:
@@ -33,7 +35,7 @@ class _Kernel:
         return at if text else 0
 
     def add(self, name: str, kind: int, size: int, *rest: tuple[int, ...]) -> int:
-        info = kind << 24 | len(rest) * (kind != _INT)
+        info = kind << 24 | len(rest) * (kind not in (_INT, _VARIABLE))
         self.types += struct.pack("<III", self.name(name), info, size)
         self.types += b"".join(struct.pack(f"<{len(r)}I", *r) for r in rest)
         self.number += 1
@@ -51,7 +53,8 @@ def _kernel() -> bytes:
     number = made.add("unsigned int", _INT, 4, (32,))
     known: dict[str, list[str]] = {}
     places = [*layout.MEMBERS.values(), *layout.BIT_FIELDS.values()]
-    for several in (*layout.SUMS.values(), *layout.OPTIONAL.values()):
+    sums = (layout.SUMS, layout.OPTIONAL, layout._RUNQUEUE)
+    for several in itertools.chain.from_iterable(one.values() for one in sums):
         places += several
     places += [(name, "first") for name in layout.SIZES.values()]
     for owner, member in places:
@@ -66,6 +69,11 @@ def _kernel() -> bytes:
     reasons = ("SKB_NOT_DROPPED_YET", "SKB_DROP_REASON_NO_SOCKET")
     constants = [(made.name(name), value) for value, name in enumerate(reasons)]
     made.add(layout._DROP_REASONS, _ENUM, 4, *constants)
+    own = [
+        (made.add(name, _VARIABLE, number, (0,)), 64 * place, 4)
+        for place, name in enumerate(("__preempt_count", "runqueues"))
+    ]
+    made.add(".data..percpu", _SECTION, 128, *own)
     return made.packed()
 
 
@@ -119,4 +127,5 @@ def read(data: bytes) -> None:
     reasons = layout.drop_reasons()
     assert all(0 <= number < 1 << 32 for number in reasons)
     for flag in layout.from_btf().flags:
-        assert re.fullmatch(r"-D[A-Z0-9_]+=\d+", flag)
+        # Only what is counted from somewhere else may lie before it.
+        assert re.fullmatch(r"-D([A-Z0-9_]+=|COUNT_FROM_RQ=-)\d+", flag)
