@@ -155,6 +155,8 @@ class Other:
             agent_command(way, load_pid, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # BCC prints a line for each moment in which it lost something.
+            stderr=subprocess.DEVNULL,
         )
         self._requests = cast("IO[bytes]", self._process.stdin)
         self._answers = cast("IO[bytes]", self._process.stdout)
