@@ -104,11 +104,15 @@ class Teller:
                 outcome=bad[0].outcome if bad else "passed",
                 seconds=round(sum(phase.duration for phase in phases), 1),
                 text="\n".join(map(_text, bad)),
-                said="" if bad else "".join(phase.capstdout for phase in phases),
+                said="" if bad else _printed(phases),
             )
 
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         self._tell(status=int(exitstatus))
+
+
+def _printed(phases: Sequence[pytest.TestReport]) -> str:
+    return "".join(phase.capstdout for phase in phases if phase.when == "call")
 
 
 def _text(report: pytest.TestReport) -> str:
