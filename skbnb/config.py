@@ -38,6 +38,8 @@ MAX_COUNTED = 8000  # functions; their numbers must fit in a line
 
 # What agents keep for the next one, until the machine is turned off.
 COMPILED = "/run/skbnb"
+# How many objects: those that were made last. Each has some 100 kB.
+COMPILED_MOST = 32
 
 PROBES = ("auto", "fentry", "kprobe", "tracepoint")
 SCOPES = ("cell", "notebook", "all")

@@ -95,9 +95,10 @@ def load(loaded: Loaded, attachment: Attachment) -> int:
 
 
 def try_out(attachments: Iterable[Attachment]) -> None:
-    """Load a program that does nothing in the place of each kind's first.
+    """Load a program that does nothing in the place of each trampoline kind's first.
 
-    A kernel that takes none of a kind need not be given any that is long to compile.
+    What else a kernel takes its symbols tell; these it may have, and refuse. Then it
+    need not be given a program that is long to compile.
 
     Raises
     ------
@@ -107,6 +108,8 @@ def try_out(attachments: Iterable[Attachment]) -> None:
     first = {attachment.kind: attachment for attachment in reversed([*attachments])}
     for attachment in first.values():
         kind = KINDS[attachment.kind]
+        if not kind.attach_type:
+            continue
         types = (kind.program_type, syscalls.RETURN, kind.attach_type)
         os.close(syscalls.load_program(*types, _target(kind, attachment.target)))
 

@@ -16,7 +16,7 @@ import stat
 from typing import Sequence
 
 from .. import __version__
-from ..config import COMPILED
+from ..config import COMPILED, COMPILED_MOST
 from . import kheaders
 from .compiler import compiled as _compiled
 from .compiler import import_bcc
@@ -24,9 +24,6 @@ from .layout import Layout
 from .objects import Object
 
 __all__ = ["compiled", "secret"]
-
-# How many objects are kept: those that were made last. Each has some 100 kB.
-_MOST = 32
 
 _SECRET = "secret"
 _SECRET_SIZE = 32
@@ -134,6 +131,6 @@ def _remove_oldest() -> None:
     with os.scandir(COMPILED) as entries:
         objects = [entry for entry in entries if entry.name != _SECRET]
     objects.sort(key=lambda entry: entry.stat().st_mtime)
-    for entry in objects[:-_MOST]:
+    for entry in objects[:-COMPILED_MOST]:
         with contextlib.suppress(FileNotFoundError):  # another agent was first
             os.unlink(entry.path)

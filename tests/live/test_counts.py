@@ -240,12 +240,12 @@ def test_max_events_keeps_the_first_and_counts_the_rest() -> None:
 def test_fast_clones_without_a_record_are_counted_once(server: Server) -> None:
     # They are seen more than once: when they are queued, and when they are freed.
     with skbnb.trace(scope="all", max_events=7) as trace:
-        for _ in range(20):
+        for _ in range(50):
             curl(server.url)
     about = trace.events.attrs["skbnb"]
     assert about["emitted"] == 7
     # Six of each fetch, and what others send meanwhile.
-    assert 120 <= about["calls"] < 180
+    assert 300 <= about["calls"] < 360
 
 
 def test_max_seconds_stops_tracing_but_not_the_block() -> None:
