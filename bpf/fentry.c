@@ -14,13 +14,6 @@
  */
 #include "skb_call.h"
 
-/* A word of the program's context, or above it, as a number: the verifier lets nobody calculate
- * with a pointer to a struct sk_buff. */
-static __always_inline u64 word(u64 *ctx, int number)
-{
-	return read_word((u64)(ctx + number));
-}
-
 /*
  * Where the function returns to. The trampoline's frame begins behind the program's context: the
  * arguments, the result, the saved frame pointer, and above it a return address ("Generated
@@ -30,9 +23,9 @@ static __always_inline u64 word(u64 *ctx, int number)
  */
 static __always_inline u64 return_address(u64 *ctx, int arguments, enum callee callee)
 {
-	u64 address = word(ctx, arguments + 2);
+	u64 above = number_of(ctx) + (arguments + 2) * sizeof(u64), address = READ(u64, above);
 
-	return is_in(address, callee) ? word(ctx, arguments + 3) : address;
+	return is_in(address, callee) ? READ(u64, above + sizeof(u64)) : address;
 }
 
 static __always_inline struct call call_of(u64 *ctx, int arguments, enum callee callee)
@@ -40,7 +33,7 @@ static __always_inline struct call call_of(u64 *ctx, int arguments, enum callee 
 	u64 address = return_address(ctx, arguments, callee);
 
 	return (struct call){
-		.parent = word(ctx, 0),
+		.parent = number_of((void *)ctx[0]),
 		.caller = caller_from_return(ctx, address, callee),
 		.stack = stack_id(ctx),
 	};
@@ -49,14 +42,14 @@ static __always_inline struct call call_of(u64 *ctx, int arguments, enum callee 
 /* __tcp_transmit_skb(sk, skb, clone_it, ...) */
 int on_transmit(u64 *ctx)
 {
-	remember_sender(word(ctx, 0), word(ctx, 1), word(ctx, 2));
+	remember_sender(number_of((void *)ctx[0]), number_of((void *)ctx[1]), ctx[2]);
 	return 0;
 }
 
 /* skb_clone(skb, gfp_mask), and what it returns. */
 int on_clone_entry(u64 *ctx)
 {
-	before_clone(word(ctx, 0));
+	before_clone(number_of((void *)ctx[0]));
 	return 0;
 }
 
@@ -64,7 +57,7 @@ int on_clone_exit(u64 *ctx)
 {
 	struct call call = call_of(ctx, 2, SKB_CLONE);
 
-	emit_call(ctx, &call, word(ctx, 2));
+	emit_call(ctx, &call, number_of((void *)ctx[2]));
 	return 0;
 }
 
@@ -73,7 +66,7 @@ int on_copy_exit(u64 *ctx)
 {
 	struct call call = call_of(ctx, 2, ANY_COPY);
 
-	emit_copy(ctx, &call, word(ctx, 2));
+	emit_copy(ctx, &call, number_of((void *)ctx[2]));
 	return 0;
 }
 
@@ -82,6 +75,6 @@ int on_pskb_copy_exit(u64 *ctx)
 {
 	struct call call = call_of(ctx, 4, ANY_COPY);
 
-	emit_copy(ctx, &call, word(ctx, 4));
+	emit_copy(ctx, &call, number_of((void *)ctx[4]));
 	return 0;
 }

@@ -5,6 +5,7 @@
  * Every counter is a slot of one map. A CPU has its own copy of it, and adds to that atomically:
  * an interrupt may call the same function.
  */
+#include "skb_memory.h"
 #include "peek.h"	/* where the names of the system calls are */
 
 BPF_PERCPU_ARRAY(counts, u64, SLOTS);
@@ -47,11 +48,7 @@ BPF_ARRAY(slots_of_calls, u32, SYSTEM_CALLS);
 /* Whether the running task is in a system call of the 32-bit kind, whose numbers are others. */
 static __always_inline bool is_compat(void)
 {
-	u32 flags = 0;
-
-	bpf_probe_read_kernel(&flags, sizeof(flags),
-			      (void *)(bpf_get_current_task() + COMPAT_PLACE));
-	return flags & COMPAT_BIT;
+	return READ(u32, bpf_get_current_task() + COMPAT_PLACE) & COMPAT_BIT;
 }
 
 static __always_inline int count_number(u64 number)

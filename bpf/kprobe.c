@@ -28,11 +28,13 @@ int on_transmit(struct pt_regs *ctx)
 
 static __always_inline void enter(struct pt_regs *ctx, enum callee callee, int counter)
 {
-	u64 sp = PT_REGS_SP(ctx), address = 0;
-	struct call call = { .parent = PT_REGS_PARM1(ctx), .stack = stack_id(ctx) };
+	u64 sp = PT_REGS_SP(ctx);
+	struct call call = {
+		.parent = PT_REGS_PARM1(ctx),
+		.caller = caller_from_return(ctx, READ(u64, sp), callee),
+		.stack = stack_id(ctx),
+	};
 
-	bpf_probe_read_kernel(&address, sizeof(address), (void *)sp);
-	call.caller = caller_from_return(ctx, address, callee);
 	calls.update(&sp, &call);
 	count_one(counter);
 }

@@ -40,9 +40,8 @@ static __always_inline u64 first_fragment(struct skb_copy *skb, u64 *len)
 {
 	u64 shared = SKB(skb, u64, SKB_HEAD) + SKB(skb, u32, SKB_END);
 	struct fragment f = {};
-	u8 count = 0;
+	u8 count = READ(u8, shared + SHARED_NR_FRAGS);
 
-	bpf_probe_read_kernel(&count, sizeof(count), (void *)(shared + SHARED_NR_FRAGS));
 	/* With the lowest bit set it is memory of a device, and no struct page. */
 	if (!count || bpf_probe_read_kernel(&f, sizeof(f), (void *)(shared + SHARED_FRAGS)) ||
 	    f.page < PAGES_START || f.page & 1)

@@ -12,14 +12,34 @@
 #include "skb_sighting.h"
 #include "skb_stack.h"
 
-/* Packet that TCP is about to clone and send -> its socket. */
-BPF_TABLE("lru_hash", u64, u64, senders, 16384);
+/*
+ * Packets that TCP is about to clone and send, and their sockets, each packet in its own place or in one
+ * that it shares with few: it is taken from there at once. `both` is of both addresses, so that two CPUs
+ * that write to one place leave nothing there that neither of them meant.
+ */
+#define SENDERS 4096
+struct sender {
+	u64 sk;
+	u64 both;
+};
+BPF_ARRAY(senders, struct sender, SENDERS);
+
+static __always_inline struct sender *sender_of(u64 skb)
+{
+	int place = (skb >> 8 ^ skb >> 20) % SENDERS;
+
+	return senders.lookup(&place);
+}
 
 /* __tcp_transmit_skb(sk, skb, clone_it, ...) */
 static __always_inline void remember_sender(u64 sk, u64 skb, int clone_it)
 {
-	if (clone_it)
-		senders.update(&skb, &sk);
+	struct sender *sender = sender_of(skb);
+
+	if (!clone_it || !sender)
+		return;
+	sender->sk = sk;
+	sender->both = sk ^ skb;
 }
 
 static __always_inline void fill_sender(struct skb_event *e, u64 parent, u64 sk)
@@ -37,12 +57,15 @@ static __always_inline void fill_sender(struct skb_event *e, u64 parent, u64 sk)
 static __always_inline u64 take_sender(u64 skb, u64 *caller)
 {
 #ifdef TCP_TRANSMIT_SKB_START
-	u64 *found = senders.lookup(&skb), sk;
+	struct sender *sender = sender_of(skb);
+	u64 sk;
 
-	if (!found)
+	if (!sender)
 		return 0;
-	sk = *found;
-	senders.delete(&skb);
+	sk = sender->sk;
+	if (!sk || sender->both != (sk ^ skb))
+		return 0;
+	sender->sk = 0;
 	/* The packet that TCP sent may be gone, and another be at its address. */
 	if (*caller && (*caller < TCP_TRANSMIT_SKB_START || *caller >= TCP_TRANSMIT_SKB_END))
 		return 0;
@@ -68,15 +91,19 @@ static __always_inline void emit(void *ctx, struct skb_event *e, struct call *ca
 
 	e->parent = parent;
 	e->present |= HAS_PARENT;
-	set_origin(e);
 	if (call->caller)
 		set_caller(e, call->caller);
 	if (sk)
 		fill_sender(e, parent, sk);
 	else if (read_skb(&skb, parent))
 		fill_packet(e, &skb);
-	if (made)
-		set_made(e, made, true, 0);
+	if (e->path == PATH_FAST) {
+		set_second(e, made, true, 0);
+	} else {
+		set_origin(e);
+		if (made)
+			set_made(e, made, true);
+	}
 	set_stack(e, call->stack);
 	submit(ctx, e);
 }

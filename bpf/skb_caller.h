@@ -11,7 +11,15 @@
 #error "the bounds of skb_clone() come from the loader"
 #endif
 
+/* The loader names these when the trace ends. */
 BPF_HASH(callers, u64, u64, 4096);
+
+/* Some that are in the table above, which is dearer to ask. */
+struct known_callers {
+	u64 at[256];
+};
+
+BPF_ARRAY(known_callers, struct known_callers, 1);
 
 /*
  * Where the call before an address goes: x86's e8 and a distance of four bytes. 1 for a call
@@ -19,17 +27,12 @@ BPF_HASH(callers, u64, u64, 4096);
  */
 static __always_inline u64 called_before(u64 address)
 {
-	struct {
-		u8 pad[3];
-		u8 opcode;
-		s32 distance;
-	} call = {};
+	u64 bytes = READ(u64, address - 8);
+	s32 distance = bytes >> 32;
 
-	if (bpf_probe_read_kernel(&call.opcode, 5, (void *)(address - 5)))
-		return 0;
-	if (call.opcode == 0xe8)
-		return address + call.distance;
-	return (call.distance >> 16 & 0xf8ff) == 0xd0ff;
+	if ((bytes >> 24 & 0xff) == 0xe8)
+		return address + distance;
+	return (distance >> 16 & 0xf8ff) == 0xd0ff;
 }
 
 /* The functions whose callers are asked for. */
@@ -80,16 +83,11 @@ static __always_inline bool is_call_of_jump(u64 address, enum callee callee)
 
 #define FRAMES 12
 
-/*
- * The caller, from the stack; 0 if it is not there. Since Linux 5.15 the kernel's unwinder sees
- * through kretprobes.
- */
-static __always_inline u64 caller_from_stack(void *ctx, enum callee callee)
+/* The caller among these; 0 if it is not there. */
+static __always_inline u64 caller_in(u64 *frames, enum callee callee)
 {
-	u64 frames[FRAMES] = {}, above = 0;
+	u64 above = 0;
 
-	if (bpf_get_stack(ctx, frames, sizeof(frames), 0) < 0)
-		return 0;
 #pragma unroll
 	for (int i = 0; i < FRAMES; i++) {
 		if (is_call(frames[i], callee))
@@ -98,6 +96,17 @@ static __always_inline u64 caller_from_stack(void *ctx, enum callee callee)
 			above = frames[i];
 	}
 	return above && is_call_of_jump(above, callee) ? above : 0;
+}
+
+/*
+ * The caller, from the stack; 0 if it is not there. Since Linux 5.15 the kernel's unwinder sees
+ * through kretprobes.
+ */
+static __always_inline u64 caller_from_stack(void *ctx, enum callee callee)
+{
+	u64 frames[FRAMES] = {};
+
+	return bpf_get_stack(ctx, frames, sizeof(frames), 0) < 0 ? 0 : caller_in(frames, callee);
 }
 
 /* The caller, from where the function returns to; 0 if another tool hides it. */
@@ -113,9 +122,16 @@ static __always_inline u64 caller_from_return(void *ctx, u64 address, enum calle
 
 static __always_inline void set_caller(struct skb_event *e, u64 caller)
 {
+	int zero = 0;
+	struct known_callers *known = known_callers.lookup(&zero);
+	u64 place = (caller ^ caller >> 8) & 255;
+
 	e->caller = caller;
 	e->present |= HAS_CALLER;
-	callers.increment(caller);	/* the loader names these when the trace ends */
+	if (known && known->at[place] != caller) {
+		callers.increment(caller);
+		known->at[place] = caller;
+	}
 }
 
 #endif

@@ -27,9 +27,9 @@ BPF_TABLE("lru_hash", u64, struct cgroup_path, gone_cgroups, 2048);	/* by id, wh
 
 static __always_inline u64 id_of_cgroup(u64 cgroup)
 {
-	u64 node = cgroup ? read_word(cgroup + CGROUP_NODE) : 0;
+	u64 node = cgroup ? READ(u64, cgroup + CGROUP_NODE) : 0;
 
-	return node ? read_word(node + NODE_ID) : 0;
+	return node ? READ(u64, node + NODE_ID) : 0;
 }
 
 /*
@@ -39,7 +39,7 @@ static __always_inline u64 id_of_cgroup(u64 cgroup)
  */
 static __always_inline u64 cgroup_of(u64 sk)
 {
-	u64 cgroup = read_word(sk + SK_CGROUP);
+	u64 cgroup = READ(u64, sk + SK_CGROUP);
 
 	return cgroup & 3 ? 0 : id_of_cgroup(cgroup);
 }
@@ -47,11 +47,7 @@ static __always_inline u64 cgroup_of(u64 sk)
 /* Each hierarchy numbers its groups; version 2's is cgrp_dfl_root, the first of all. */
 static __always_inline bool is_version_2(u64 cgroup)
 {
-	u32 hierarchy = 1;
-
-	bpf_probe_read_kernel(&hierarchy, sizeof(hierarchy),
-			      (void *)(read_word(cgroup + CGROUP_ROOT) + HIERARCHY_ID));
-	return !hierarchy;
+	return !READ(u32, READ(u64, cgroup + CGROUP_ROOT) + HIERARCHY_ID);
 }
 
 static __always_inline void keep_path(u64 cgroup, void *path)

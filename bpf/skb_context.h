@@ -13,20 +13,13 @@
 #define SKB_CONTEXT_H
 
 #include "skb_event.h"
+#include "skb_memory.h"
 
 #define PF_KTHREAD 0x00200000	/* include/linux/sched.h */
 
-static __always_inline u64 read_word(u64 address)
-{
-	u64 value = 0;
-
-	bpf_probe_read_kernel(&value, sizeof(value), (void *)address);
-	return value;
-}
-
 static __always_inline bool is_kthread(u64 task)
 {
-	return (u32)read_word(task + TASK_FLAGS) & PF_KTHREAD;
+	return READ(u32, task + TASK_FLAGS) & PF_KTHREAD;
 }
 
 #if defined(TASK_PREEMPT_COUNT) || defined(COUNT_FROM_RQ)
@@ -34,13 +27,15 @@ static __always_inline bool is_kthread(u64 task)
 #ifdef TASK_PREEMPT_COUNT
 static __always_inline u32 preempt_count(u64 task)
 {
-	return read_word(task + TASK_PREEMPT_COUNT);
+	return READ(u32, task + TASK_PREEMPT_COUNT);
 }
 #else
 /* A running task is on the run queue of its CPU (set_task_rq() in kernel/sched/sched.h). */
 static __always_inline u32 preempt_count(u64 task)
 {
-	return read_word(read_word(read_word(task + TASK_CFS_RQ) + CFS_RQ_RQ) + COUNT_FROM_RQ);
+	u64 rq = READ(u64, READ(u64, task + TASK_CFS_RQ) + CFS_RQ_RQ);
+
+	return READ(u32, rq + COUNT_FROM_RQ);
 }
 #endif
 
@@ -98,10 +93,10 @@ static __always_inline bool runs_softirqs(void *ctx)
  */
 static __always_inline bool came_by_interrupt(u64 stack_top)
 {
-	u64 orig_ax = read_word(stack_top - 48);
+	u64 orig_ax = READ(u64, stack_top - 48);
 
 	if (orig_ax == 0x33 || orig_ax == 0x23)
-		orig_ax = read_word(stack_top - 64);
+		orig_ax = READ(u64, stack_top - 64);
 	return orig_ax == -1ULL;
 }
 
@@ -116,12 +111,9 @@ static __always_inline bool is_ksoftirqd(void)
 
 static __always_inline u8 context_of(void *ctx, u64 task)
 {
-	u64 here = 0, base = read_word(task + TASK_STACK);
-	bool on_task_stack;
+	u64 base = READ(u64, task + TASK_STACK);
+	bool on_task_stack = number_of(ctx) - base < X86_STACK_SIZE;
 
-	/* Read as memory: the verifier allows no arithmetic with the pointer itself. */
-	bpf_probe_read_kernel(&here, sizeof(here), &ctx);
-	on_task_stack = here - base < X86_STACK_SIZE;
 	if (on_task_stack && is_kthread(task))
 		return is_ksoftirqd() ? CONTEXT_SOFTIRQ : CONTEXT_KTHREAD;
 	if (on_task_stack && !came_by_interrupt(base + X86_STACK_SIZE))

@@ -9,24 +9,35 @@
 #define SKB_COPY_H
 
 #include "skb_layout.h"
+#include "skb_memory.h"
 
 #ifndef SKB_SIZE
 #error "the kernel's layout comes from the loader"
 #endif
 
-#ifdef BUFFER_PERF
+#if defined(RDONLY_CAST)
+
+/* A struct sk_buff, in its place. */
+struct skb_copy {
+	const u8 *at;
+};
+
+#define SKB(copy, type, offset) NUMBER((copy)->at, type, offset)
+
+static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
+{
+	skb->at = bytes_at(address);
+	return true;
+}
+
+#elif defined(BUFFER_PERF)
 
 /* A struct sk_buff, each member read when it is asked for: the stack holds the record already. */
 struct skb_copy {
 	u64 address;
 };
 
-#define SKB(copy, type, offset)                                                              \
-	({                                                                                   \
-		type value = 0;                                                              \
-		bpf_probe_read_kernel(&value, sizeof(value), (void *)((copy)->address + (offset))); \
-		value;                                                                       \
-	})
+#define SKB(copy, type, offset) READ(type, (copy)->address + (offset))
 
 static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
 {
@@ -41,7 +52,7 @@ struct skb_copy {
 	u8 at[SKB_SIZE];
 } __attribute__((aligned(8)));
 
-#define SKB(copy, type, offset) (*(type *)((copy)->at + (offset)))
+#define SKB(copy, type, offset) NUMBER((copy)->at, type, offset)
 
 static __always_inline bool read_skb(struct skb_copy *skb, u64 address)
 {

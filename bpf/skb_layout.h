@@ -50,6 +50,7 @@
 #endif
 #define SK_HASH offsetof(struct sock_common, skc_hash)
 #define SK_STATE offsetof(struct sock_common, skc_state)
+#define SK_COMMON_SIZE sizeof(struct sock_common)
 #define SK_COOKIE offsetof(struct sock_common, skc_cookie)
 #define SK_SOCKET offsetof(struct sock, sk_socket)
 #define SK_UID offsetof(struct sock, sk_uid)

@@ -13,25 +13,40 @@ static __always_inline u16 swap16(u16 x)
 	return __builtin_bswap16(x);
 }
 
-static __always_inline void fill_device(struct skb_event *e, u64 dev)
+static __always_inline u32 swap32(u32 x)
 {
-	u64 net = 0;
-
-	if (!dev || bpf_probe_read_kernel(&e->ifindex, 4, (void *)(dev + DEV_IFINDEX)))
-		return;
-	e->present |= HAS_IFINDEX;
-	if (bpf_probe_read_kernel_str(e->dev, sizeof(e->dev), (void *)(dev + DEV_NAME)) < 0 ||
-	    bpf_probe_read_kernel(&net, 8, (void *)(dev + DEV_NET)) ||
-	    bpf_probe_read_kernel(&e->netns, 4, (void *)(net + NET_INUM)))
-		return;
-	e->present |= HAS_DEV;
+	return __builtin_bswap32(x);
 }
 
-/* Ports, and TCP's flags and sequence number. `room` is what is left of the linear part. */
+static __always_inline void fill_device(struct skb_event *e, u64 dev)
+{
+	if (!dev)
+		return;
+	e->ifindex = READ(u32, dev + DEV_IFINDEX);
+	e->netns = READ(u32, READ(u64, dev + DEV_NET) + NET_INUM);
+	/* Behind its end may be what is left of a longer one. */
+	if (bpf_probe_read_kernel_str(e->dev, sizeof(e->dev), (void *)(dev + DEV_NAME)) > 0)
+		e->present |= HAS_IFINDEX | HAS_DEV;
+}
+
+/* Of TCP, its flags and sequence number, too. */
+static __always_inline void fill_ports(struct skb_event *e, u64 header, bool is_tcp)
+{
+	BYTES(t, 16, header);
+
+	e->sport = swap16(NUMBER(t, u16, 0));
+	e->dport = swap16(NUMBER(t, u16, 2));
+	e->present |= HAS_PORTS;
+	if (!is_tcp)
+		return;
+	e->seq = swap32(NUMBER(t, u32, 4));
+	e->tcp_flags = t[13];
+	e->present |= HAS_TCP;
+}
+
+/* `room` is what is left of the linear part. */
 static __always_inline void fill_transport(struct skb_event *e, u64 header, s64 room)
 {
-	u8 t[16] = {};
-
 	switch (e->protocol) {
 	case 6:			/* TCP */
 	case 17:		/* UDP */
@@ -41,23 +56,16 @@ static __always_inline void fill_transport(struct skb_event *e, u64 header, s64 
 	default:
 		return;
 	}
-	if (room < 8 || bpf_probe_read_kernel(t, 8, (void *)header))
+	if (room < 8)
 		return;
-	e->sport = t[0] << 8 | t[1];
-	e->dport = t[2] << 8 | t[3];
-	e->present |= HAS_PORTS;
-	if (e->protocol != 6 || room < 20 || bpf_probe_read_kernel(t, 16, (void *)header))
-		return;
-	e->seq = (u32)t[4] << 24 | (u32)t[5] << 16 | (u32)t[6] << 8 | t[7];
-	e->tcp_flags = t[13];
-	e->present |= HAS_TCP;
+	fill_ports(e, header, e->protocol == 6 && room >= 20);
 }
 
 static __always_inline void fill_ipv4(struct skb_event *e, u64 header, s64 room)
 {
-	u8 ip[20];
+	BYTES(ip, 20, header);
 
-	if (room < 20 || bpf_probe_read_kernel(ip, sizeof(ip), (void *)header) || ip[0] >> 4 != 4)
+	if (room < 20 || ip[0] >> 4 != 4)
 		return;
 	e->family = 2;		/* AF_INET */
 	e->protocol = ip[9];
@@ -72,9 +80,9 @@ static __always_inline void fill_ipv4(struct skb_event *e, u64 header, s64 room)
 /* `protocol` is the next header's number; behind an extension header the ports stay absent. */
 static __always_inline void fill_ipv6(struct skb_event *e, u64 header, s64 room)
 {
-	u8 ip[40];
+	BYTES(ip, 40, header);
 
-	if (room < 40 || bpf_probe_read_kernel(ip, sizeof(ip), (void *)header) || ip[0] >> 4 != 6)
+	if (room < 40 || ip[0] >> 4 != 6)
 		return;
 	e->family = 10;		/* AF_INET6 */
 	e->protocol = ip[6];
@@ -107,11 +115,6 @@ static __always_inline void fill_packet(struct skb_event *e, struct skb_copy *sk
 		fill_ipv6(e, header, room);
 }
 
-/* The front of a copy of struct tcp_skb_cb. */
-struct tcp_cb {
-	u8 at[TCP_CB_FLAGS + 1];
-} __attribute__((aligned(8)));
-
 /*
  * Whether TCP sends a packet again: what it sends for the first time begins at snd_nxt, which moves
  * on after that; and it counts what it sends again beforehand (__tcp_retransmit_skb() in
@@ -119,12 +122,7 @@ struct tcp_cb {
  */
 static __always_inline bool is_sent_again(u64 sk, u32 seq)
 {
-	u32 next = 0, retransmitted = 0;
-
-	bpf_probe_read_kernel(&next, sizeof(next), (void *)(sk + TCP_SND_NXT));
-	bpf_probe_read_kernel(&retransmitted, sizeof(retransmitted),
-			      (void *)(sk + TCP_TOTAL_RETRANS));
-	return retransmitted && (s32)(seq - next) < 0;
+	return READ(u32, sk + TCP_TOTAL_RETRANS) && (s32)(seq - READ(u32, sk + TCP_SND_NXT)) < 0;
 }
 
 /*
@@ -133,13 +131,11 @@ static __always_inline bool is_sent_again(u64 sk, u32 seq)
  */
 static __always_inline void fill_tcp_cb(struct skb_event *e, u64 parent, u64 sk)
 {
-	struct tcp_cb cb;
+	BYTES(cb, TCP_CB_FLAGS + 1, parent + SKB_CB);
 
-	if (bpf_probe_read_kernel(&cb, sizeof(cb.at), (void *)(parent + SKB_CB)))
-		return;
-	e->seq = *(u32 *)(cb.at + TCP_CB_SEQ);
-	e->end_seq = *(u32 *)(cb.at + TCP_CB_END_SEQ);
-	e->tcp_flags = cb.at[TCP_CB_FLAGS];
+	e->seq = NUMBER(cb, u32, TCP_CB_SEQ);
+	e->end_seq = NUMBER(cb, u32, TCP_CB_END_SEQ);
+	e->tcp_flags = cb[TCP_CB_FLAGS];
 	e->again = is_sent_again(sk, e->seq);
 	e->present |= HAS_TCP | HAS_TCP_CB;
 }
@@ -148,15 +144,12 @@ static __always_inline void fill_tcp_cb(struct skb_event *e, u64 parent, u64 sk)
 static __always_inline void fill_tcp_sent(struct skb_event *e, struct skb_copy *skb, u64 sk)
 {
 	u64 header = SKB(skb, u64, SKB_HEAD) + SKB(skb, u16, SKB_NETWORK_HEADER), end;
-	u8 ip = 0, offset = 0;
 
 	if (!(e->present & HAS_TCP))
 		return;
-	bpf_probe_read_kernel(&ip, 1, (void *)header);
-	header += e->family == 2 ? (ip & 15) * 4 : 40;
-	bpf_probe_read_kernel(&offset, 1, (void *)(header + 12));
+	header += e->family == 2 ? (READ(u8, header) & 15) * 4 : 40;
 	end = SKB(skb, u64, SKB_DATA) + e->len;
-	e->end_seq = e->seq + (u32)(end - header) - (offset >> 4) * 4;
+	e->end_seq = e->seq + (u32)(end - header) - (READ(u8, header + 12) >> 4) * 4;
 	e->end_seq += (e->tcp_flags & 1) + (e->tcp_flags >> 1 & 1);	/* FIN, SYN */
 	e->again = is_sent_again(sk, e->seq);
 	e->present |= HAS_TCP_CB;

@@ -6,6 +6,7 @@
 #define SKB_SCOPE_H
 
 #include "skb_layout.h"
+#include "skb_memory.h"
 #include "skb_count.h"
 
 /* Thread id -> enum skb_scope, for every thread that is not SCOPE_OTHER. */
@@ -21,12 +22,12 @@ static __always_inline u8 scope_of(u32 tid)
 /* sched_process_fork(parent, child): a new thread or process has the scope of the one that made it. */
 int on_fork(struct bpf_raw_tracepoint_args *ctx)
 {
-	u32 parent = bpf_get_current_pid_tgid(), child = 0;
+	u32 parent = bpf_get_current_pid_tgid(), child;
 	u8 scope = scope_of(parent);
 
 	if (scope == SCOPE_OTHER)
 		return 0;
-	bpf_probe_read_kernel(&child, sizeof(child), (void *)(ctx->args[1] + TASK_PID));
+	child = READ(u32, ctx->args[1] + TASK_PID);
 	if (tasks.update(&child, &scope))
 		count_one(TASKS_LOST);
 	return 0;
@@ -38,9 +39,8 @@ int on_fork(struct bpf_raw_tracepoint_args *ctx)
  */
 int on_free(struct bpf_raw_tracepoint_args *ctx)
 {
-	u32 tid = 0;
+	u32 tid = READ(u32, ctx->args[0] + TASK_PID);
 
-	bpf_probe_read_kernel(&tid, sizeof(tid), (void *)(ctx->args[0] + TASK_PID));
 	tasks.delete(&tid);
 	return 0;
 }

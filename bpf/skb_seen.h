@@ -23,7 +23,13 @@
 #error "the bounds of skb_clone() come from the loader"
 #endif
 
-BPF_TABLE("lru_hash", u64, u64, queued, 65536);		/* fast clone -> its timestamp */
+/*
+ * Fast clone -> its timestamp, or GONE. The place of one that is gone is kept for the next one at its
+ * address: to make room and to give it back takes longer than to find it.
+ */
+BPF_TABLE("lru_hash", u64, u64, queued, 65536);
+
+#define GONE (~0ULL)
 
 /* kmem_cache_alloc(call_site, ...) */
 static __always_inline bool is_slab_clone(u64 site)
@@ -34,10 +40,7 @@ static __always_inline bool is_slab_clone(u64 site)
 /* Whether a packet is the second half of a pair, asked before it is read as a whole. */
 static __always_inline bool is_second_half(u64 address)
 {
-	u8 byte = 0;
-
-	bpf_probe_read_kernel(&byte, sizeof(byte), (void *)(address + SKB_FCLONE_BYTE));
-	return (byte >> SKB_FCLONE_BIT & 3) == FCLONE_CLONE;
+	return (READ(u8, address + SKB_FCLONE_BYTE) >> SKB_FCLONE_BIT & 3) == FCLONE_CLONE;
 }
 
 static __always_inline bool is_fresh_fast_clone(struct skb_copy *skb)
@@ -45,29 +48,38 @@ static __always_inline bool is_fresh_fast_clone(struct skb_copy *skb)
 	return fclone_of(skb) == FCLONE_CLONE && is_sent_by_tcp(skb);
 }
 
-static __always_inline bool was_queued(u64 address, u64 tstamp)
+static __always_inline bool is_in_place(u64 *before, u64 tstamp)
 {
-	u64 *before = queued.lookup(&address);
-
-	return before && (!tstamp || *before == tstamp);
+	return before && *before != GONE && (!tstamp || *before == tstamp);
 }
 
-/* Whether a fast clone that is queued, or freed, is one that was not seen before. */
+static __always_inline bool was_queued(u64 address, u64 tstamp)
+{
+	return is_in_place(queued.lookup(&address), tstamp);
+}
+
+/* Whether a fast clone that is queued is one that was not seen before. */
 static __always_inline bool is_new_when_queued(u64 address, struct skb_copy *skb)
 {
-	u64 tstamp = SKB(skb, u64, SKB_TSTAMP);
+	u64 tstamp = SKB(skb, u64, SKB_TSTAMP), *before = queued.lookup(&address);
 
-	if (was_queued(address, tstamp))
+	if (is_in_place(before, tstamp))
 		return false;
-	queued.update(&address, &tstamp);
+	if (before)
+		*before = tstamp;
+	else
+		queued.update(&address, &tstamp);
 	return true;
 }
 
+/* The same of one that is freed. */
 static __always_inline bool is_new_when_freed(u64 address, struct skb_copy *skb)
 {
-	if (!was_queued(address, SKB(skb, u64, SKB_TSTAMP)))
+	u64 *before = queued.lookup(&address);
+
+	if (!is_in_place(before, SKB(skb, u64, SKB_TSTAMP)))
 		return true;
-	queued.delete(&address);
+	*before = GONE;
 	return false;
 }
 

@@ -30,7 +30,7 @@ static __always_inline int sent_by(struct skb_copy *skb)
 /* The life of a packet of which no record has the headers; NULL for most of what passes. */
 static __always_inline struct life *unfilled_life(u64 address)
 {
-	struct life *life = was_named(address) ? living.lookup(&address) : NULL;
+	struct life *life = names_of(address) & NAMED_UNFILLED ? life_of(address) : NULL;
 
 	return life && life->is_unfilled ? life : NULL;
 }
@@ -76,7 +76,7 @@ static __always_inline void emit_sighting(void *ctx, u64 address, struct life *l
 static __always_inline bool vanishes(u64 sk)
 {
 #if defined(UDP_DEFERS_FREE) && defined(SK_PROTOCOL)
-	return (u16)read_word(sk + SK_PROTOCOL) == 17;	/* UDP */
+	return READ(u16, sk + SK_PROTOCOL) == 17;	/* UDP */
 #else
 	return false;
 #endif
@@ -88,8 +88,8 @@ static __always_inline bool vanishes(u64 sk)
  */
 int on_data_ready(struct bpf_raw_tracepoint_args *ctx)
 {
-	u64 sk = ctx->args[0], last = read_word(sk + SK_LAST_RECEIVED);
-	struct life *life = was_named(last) ? living.lookup(&last) : NULL;
+	u64 sk = ctx->args[0], last = READ(u64, sk + SK_LAST_RECEIVED);
+	struct life *life = life_of(last);
 	struct skb_copy skb;
 
 	if (!life)
@@ -136,7 +136,7 @@ static __always_inline void see_release(void *ctx, u64 address);
 static __always_inline void release(void *ctx, u64 address, u8 kind, u32 reason)
 {
 	see_release(ctx, address);
-	end_life(ctx, address, kind, reason);
+	end_packet(ctx, address, kind, reason);
 }
 
 /* consume_skb(skb, ...): it was used. */

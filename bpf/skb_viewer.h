@@ -7,10 +7,19 @@
 
 #include "skb_layout.h"
 #include "skb_event.h"
+#include "skb_memory.h"
 
-/* enum in include/net/tcp_states.h: these are no struct sock, but smaller. */
+/* enum in include/net/tcp_states.h */
 #define TCP_TIME_WAIT 6
 #define TCP_NEW_SYN_RECV 12
+
+/* Whether there is a struct sock, and not what TCP has in its place, which is smaller. */
+static __always_inline bool is_full_socket(u64 sk)
+{
+	u8 state = READ(u8, sk + SK_STATE);
+
+	return state && state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV;
+}
 
 #ifdef VIEWER_UID
 
@@ -23,12 +32,7 @@ static __always_inline bool is_viewers_task(void)
 /* By the file system user id of whoever made it. */
 static __always_inline bool is_viewers_socket(u64 sk)
 {
-	u8 state = TCP_TIME_WAIT;
-	u32 uid = ~VIEWER_UID;
-
-	bpf_probe_read_kernel(&state, sizeof(state), (void *)(sk + SK_STATE));
-	bpf_probe_read_kernel(&uid, sizeof(uid), (void *)(sk + SK_UID));
-	return state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV && uid == VIEWER_UID;
+	return is_full_socket(sk) && READ(u32, sk + SK_UID) == VIEWER_UID;
 }
 
 #else

@@ -24,17 +24,18 @@
 #include "skb_sighting.h"
 #include "skb_seen.h"
 #include "skb_stack.h"
+#include "skb_way.h"
 
 static __always_inline void emit_slab(void *ctx, u64 clone)
 {
-	u64 caller = caller_from_stack(ctx, SKB_CLONE);
+	u64 caller = caller_further_out(ctx);
 	struct skb_event stack, *e = reserve_call(ctx, &stack, clone ? KIND_CLONE : KIND_FAILED);
 
 	if (!e)
 		return;
 	e->path = PATH_SLAB;
 	if (clone)
-		set_made(e, clone, true, 0);
+		set_made(e, clone, false);
 	if (caller)
 		set_caller(e, caller);
 	set_stack(e, stack_id(ctx));
@@ -53,7 +54,7 @@ static __always_inline void emit_if_copy(void *ctx, u64 copy)
 	if (!e)
 		return;
 	if (copy)
-		set_made(e, copy, true, 0);
+		set_made(e, copy, false);
 	set_caller(e, caller);
 	set_stack(e, stack_id(ctx));
 	submit(ctx, e);
@@ -73,20 +74,20 @@ int on_alloc(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 
-/*
- * Whether a fast clone that is queued, or freed, is one that was not seen before. Its life tells, or
- * what skb_seen.h keeps of those that have no record or no room for a life: that is asked only once
- * there was one.
- */
-static __always_inline bool is_new(u64 address, struct skb_copy *skb)
+/* Whether there was a clone without a record, or without room for its life: skb_seen.h keeps those. */
+static __always_inline bool has_unkept(void)
+{
+	return has_counted(LOST) || has_counted(LIMITED) || has_counted(UNTRACKED);
+}
+
+/* Whether a fast clone that is queued, or freed, is one that was not seen before. */
+static __always_inline bool is_new(u64 address, struct life *life, struct skb_copy *skb)
 {
 	u64 tstamp = SKB(skb, u64, SKB_TSTAMP);
-	struct life *life = living.lookup(&address);
 
 	if (life && life->is_second)
 		return tstamp && tstamp != life->tstamp;
-	return !((has_counted(LOST) || has_counted(LIMITED) || has_counted(UNTRACKED)) &&
-		 was_queued(address, tstamp));
+	return !(has_unkept() && was_queued(address, tstamp));
 }
 
 static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *skb)
@@ -101,11 +102,10 @@ static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *s
 	e->path = PATH_FAST;
 	e->parent = address - SKB_SIZE;		/* struct sk_buff_fclones: skb1, skb2 */
 	e->present |= HAS_PARENT;
-	set_origin(e);
-	if (!set_made(e, address, false, tstamp))
-		queued.update(&address, &tstamp);
 	set_socket(e, SKB(skb, u64, SKB_SK), true);
 	fill_tcp_cb(e, e->parent, e->sk);
+	if (!set_second(e, address, false, tstamp))
+		queued.update(&address, &tstamp);
 #ifdef TCP_TRANSMIT_SKB_START
 	set_caller(e, TCP_TRANSMIT_SKB_START);
 #endif
@@ -116,37 +116,35 @@ static __always_inline void emit_fast(void *ctx, u64 address, struct skb_copy *s
 	submit(ctx, e);
 }
 
+/* Emit a fast clone that was not seen, or a sighting of another clone; `how` as for emit_sighting(). */
+static __always_inline void see(void *ctx, u64 address, int how)
+{
+	struct life *life = life_of(address);
+	bool is_unfilled = life && life->is_unfilled;
+	struct skb_copy skb;
+
+	if (!(is_unfilled || is_second_half(address)) || !read_skb(&skb, address))
+		return;
+	if (!is_fresh_fast_clone(&skb)) {
+		if (is_unfilled)
+			emit_sighting(ctx, address, life, &skb, SKB(&skb, u64, SKB_SK),
+				      how ? how | sent_by(&skb) : 0);
+	} else if (is_new(address, life, &skb)) {
+		emit_fast(ctx, address, &skb);
+	}
+}
+
 /* net_dev_queue(skb) */
 int on_queue(struct bpf_raw_tracepoint_args *ctx)
 {
-	u64 address = ctx->args[0];
-	struct life *life = unfilled_life(address);
-	struct skb_copy skb;
-
 	count_sent();
-	if (!(life || is_second_half(address)) || !read_skb(&skb, address))
-		return 0;
-	if (is_fresh_fast_clone(&skb)) {
-		if (is_new(address, &skb))
-			emit_fast(ctx, address, &skb);
-	} else if (life) {
-		emit_sighting(ctx, address, life, &skb, SKB(&skb, u64, SKB_SK),
-			      DEV_IS_VALID | SK_IS_USED | sent_by(&skb));
-	}
+	see(ctx, ctx->args[0], DEV_IS_VALID | SK_IS_USED);
 	return 0;
 }
 
 static __always_inline void see_release(void *ctx, u64 address)
 {
-	struct life *life = unfilled_life(address);
-	struct skb_copy skb;
-
-	if (!(life || is_second_half(address)) || !read_skb(&skb, address))
-		return;
-	if (is_fresh_fast_clone(&skb)) {
-		if (is_new(address, &skb))
-			emit_fast(ctx, address, &skb);
-	} else if (life) {
-		emit_sighting(ctx, address, life, &skb, SKB(&skb, u64, SKB_SK), 0);
-	}
+	see(ctx, address, 0);
+	if (has_unkept())
+		queued.delete(&address);
 }

@@ -10,6 +10,8 @@ import os
 from typing import NamedTuple
 
 from ..errors import LayoutError
+from . import syscalls
+from .objects import is_no_helper
 
 BTF_PATH = "/sys/kernel/btf/vmlinux"
 
@@ -84,11 +86,20 @@ _RUNQUEUE = {
     "CFS_RQ_RQ": (("cfs_rq", "rq"),),
 }
 # constant -> struct whose size in bytes it is.
-SIZES = {"SKB_SIZE": "sk_buff", "STRUCT_PAGE_SIZE": "page"}
+SIZES = {
+    "SKB_SIZE": "sk_buff",
+    "SK_COMMON_SIZE": "sock_common",
+    "STRUCT_PAGE_SIZE": "page",
+}
 BIT_FIELDS = {
     ("SKB_FCLONE_BYTE", "SKB_FCLONE_BIT"): ("sk_buff", "fclone"),
     ("SKB_CLONED_BYTE", "SKB_CLONED_BIT"): ("sk_buff", "cloned"),
 }
+
+# What a program may take any address for, since Linux 6.2, and a member of it that has
+# more bytes than any struct of which it reads: bpf/skb_memory.h.
+_CAST = "bpf_rdonly_cast"
+_BYTES = ("perf_event_mmap_page", "__reserved")
 
 # The kernel's reasons to drop a packet, since Linux 5.17.
 _DROP_REASONS = "skb_drop_reason"
@@ -169,7 +180,8 @@ class Btf:
             raise LayoutError(f"this kernel's BTF has no {what} {name}")
         return found
 
-    def _struct(self, name: str) -> int:
+    def struct(self, name: str) -> int:
+        """The id of a struct."""
         return self._find(name, _STRUCT, "struct")
 
     def function(self, name: str) -> int:
@@ -199,12 +211,12 @@ class Btf:
 
     def size(self, struct: str) -> int:
         """Size of a struct in bytes."""
-        address = self._type(self._struct(struct))
+        address = self._type(self.struct(struct))
         return int(_Type.from_address(address).size_or_type)
 
     def place(self, struct: str, member: str) -> Place:
         """Where a member lies, looking into anonymous structs and unions."""
-        bits = self._search(self._struct(struct), member)
+        bits = self._search(self.struct(struct), member)
         if bits is None:
             raise LayoutError(f"this kernel's struct {struct} has no member {member}")
         return Place(bits // 8, bits % 8)
@@ -320,6 +332,7 @@ def from_btf() -> Layout:
                 constants[name] = btf.sum(places)
         constants.update({name: btf.size(struct) for name, struct in SIZES.items()})
         constants.update(_of_counts(btf))
+        constants.update(_of_casts(btf))
         if btf.enum(_DROP_REASONS):
             constants["DROP_REASONS"] = 1
     finally:
@@ -338,6 +351,21 @@ def _of_counts(btf: Btf) -> dict[str, int]:
         found = {name: btf.sum(places) for name, places in _RUNQUEUE.items()}
         found["COUNT_FROM_RQ"] = _count_of_cpu(btf) - btf.per_cpu("runqueues")
         return found
+    return {}
+
+
+def _of_casts(btf: Btf) -> dict[str, int]:
+    """How any memory is taken for bytes; empty where the kernel forbids it."""
+    with contextlib.suppress(LayoutError):
+        bytes_at = btf.place(*_BYTES).byte
+        kind = btf.struct(_BYTES[0])
+        cast = btf.function(_CAST)
+        if is_no_helper(cast) and syscalls.can_cast(cast, kind, bytes_at):
+            return {
+                "RDONLY_CAST": cast,
+                "BYTES_TYPE": kind,
+                "BYTES_OFFSET": bytes_at,
+            }
     return {}
 
 

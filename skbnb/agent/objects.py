@@ -8,12 +8,18 @@ import json
 import struct
 from typing import Iterator, Mapping, NamedTuple
 
+from . import syscalls
+
 __all__ = ["Object", "Shape"]
 
 # An instruction that loads 64 bits, which takes the room of two, and, as the register
 # from which, that these are a map (include/uapi/linux/bpf.h: BPF_PSEUDO_MAP_FD).
 _LOAD_64 = 0x18
 _OF_MAP = 1
+
+# Numbers that no helper has (there are some two hundred), but the functions in BTF,
+# whose ids come after those of thousands of types.
+_NO_HELPER = 4096
 
 
 class Shape(NamedTuple):
@@ -48,7 +54,7 @@ class Object(NamedTuple):
         places = {fd: place for place, fd in enumerate(maps)}
         return cls(
             list(maps.values()),
-            {name: _referring(code, places) for name, code in programs.items()},
+            {n: _linked(_referring(code, places)) for n, code in programs.items()},
         )
 
     def code(self, name: str, fds: list[int]) -> bytes:
@@ -77,20 +83,34 @@ class Object(NamedTuple):
         )
 
 
-def _referring(code: bytes, places: Mapping[int, int]) -> bytes:
-    """Instructions whose references to maps are replaced."""
+def is_no_helper(number: int) -> bool:
+    """Whether what has this number can only be one of the kernel's own functions."""
+    return number >= _NO_HELPER
+
+
+def _linked(code: bytes) -> bytes:
+    """Instructions whose calls of the kernel's own functions are told from helpers'."""
     changed = bytearray(code)
-    for at in _references(code):
-        (number,) = struct.unpack_from("=i", code, at)
-        struct.pack_into("=i", changed, at, places[number])
+    for at in _instructions(code):
+        (number,) = struct.unpack_from("=i", code, at + 4)
+        if code[at] == syscalls.CALL and is_no_helper(number):
+            changed[at + 1] = syscalls.KERNELS_OWN
     return bytes(changed)
 
 
-def _references(code: bytes) -> Iterator[int]:
-    """Where the numbers of maps stand."""
+def _referring(code: bytes, places: Mapping[int, int]) -> bytes:
+    """Instructions whose references to maps are replaced."""
+    changed = bytearray(code)
+    for at in _instructions(code):
+        if code[at] == _LOAD_64 and code[at + 1] >> 4 == _OF_MAP:
+            (number,) = struct.unpack_from("=i", code, at + 4)
+            struct.pack_into("=i", changed, at + 4, places[number])
+    return bytes(changed)
+
+
+def _instructions(code: bytes) -> Iterator[int]:
+    """Where each begins."""
     at = 0
     while at < len(code):
-        is_long = code[at] == _LOAD_64
-        if is_long and code[at + 1] >> 4 == _OF_MAP:
-            yield at + 4
-        at += 16 if is_long else 8
+        yield at
+        at += 16 if code[at] == _LOAD_64 else 8

@@ -103,7 +103,8 @@ class Recorder(Buffered):
         self._reader.skip()
         for name in ("callers", "sockets", "living"):
             self.maps[name].clear()
-        self.maps["named"].clear_element(bytes(4))
+        for name in ("named", "users", "known_callers"):
+            self.maps[name].clear_element(bytes(4))
         if "stacks" in self.maps:
             stacks = self.maps["stacks"]
             for key, _ in list(stacks.items()):

@@ -28,6 +28,10 @@ PROG_TYPE_KPROBE, PROG_TYPE_TRACEPOINT = 2, 5
 PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING = 17, 26
 TRACE_FENTRY, TRACE_FEXIT, TRACE_KPROBE_MULTI = 24, 25, 42
 
+# An instruction that calls, and what stands in the place of its registers where that is
+# a function of the kernel's own, by its BTF id (BPF_PSEUDO_KFUNC_CALL), and no helper.
+CALL, KERNELS_OWN = 0x85, 0x20
+
 # Of all machines alike: fsopen(2), fsconfig(2) and fsmount(2), since Linux 5.2.
 _FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
 _FSCONFIG_CMD_CREATE = 6
@@ -105,6 +109,29 @@ _FETCH = struct.pack(
 def has_fetching_atomics() -> bool:
     """Whether an atomic add can give the value: it loads one (since Linux 5.12)."""
     return _works(load_program, _PROG_TYPE_SOCKET_FILTER, _FETCH)
+
+
+def can_cast(function: int, kind: int, offset: int) -> bool:
+    """Whether a program may take a number for a struct's address, and load from there.
+
+    Parameters
+    ----------
+    function
+        The BTF id of the function that casts.
+    kind
+        The struct's.
+    offset
+        Where in it there are bytes, that a number is loaded from.
+    """
+    # r1 = *(u64 *)(r1 + 0); r2 = kind; call; r0 = *(u64 *)(r0 + offset + 3)
+    code = struct.pack(
+        "=" + "BBhi" * 4,
+        *(0x79, 0x11, 0, 0),
+        *(0xB7, 0x02, 0, kind),
+        *(CALL, KERNELS_OWN, 0, function),
+        *(0x79, 0x00, offset + 3, 0),
+    )
+    return _works(load_program, PROG_TYPE_RAW_TRACEPOINT, code + RETURN)
 
 
 # Bytes that the verifier may say of a program: the most before Linux 5.12, less one.

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 import skbnb
+from skbnb.agent import syscalls
 from tests.live.traffic import Server, apart, curl, kernel, start_tcpdump
 from tests.stock.networks import (
     Namespace,
@@ -167,3 +168,24 @@ def test_a_connection_that_nobody_answers() -> None:
     assert sent["context"].tolist() == ["syscall", "softirq"]
     assert set(sent["owner_pid"]) == {os.getpid()}
     assert only(sent, "sk_inode") is not pd.NA
+
+
+def test_the_caller_is_found_while_another_program_comes_and_goes() -> None:
+    # Where a clone is seen when it is allocated, by where its caller lay on the stack:
+    # with another program on that tracepoint it lies elsewhere.
+    program = syscalls.load_program(syscalls.PROG_TYPE_RAW_TRACEPOINT, syscalls.RETURN)
+    with skbnb.trace() as trace:
+        for _ in range(3):
+            _timestamps_and_multicast()
+            link = syscalls.attach_raw_tracepoint(program, "kmem_cache_alloc")
+            _timestamps_and_multicast()
+            os.close(link)
+    os.close(program)
+    reasons = trace.events["reason"].value_counts().to_dict()
+    assert reasons == {"tx-timestamp": 6 * 40, "multicast-delivery": 6 * 40}
+
+
+def _timestamps_and_multicast() -> None:
+    for _ in range(4):
+        apart("timestamping", 10)
+        apart("multicast", 3, 5)

@@ -13,7 +13,15 @@ import pytest
 
 from skbnb.transport import AgentTransport
 from tests.bench import bpf_stats
-from tests.bench.cost import Skbnb, Trial, Way, Worker, attempt
+from tests.bench.cost import (
+    Skbnb,
+    Trial,
+    Way,
+    Worker,
+    attempt,
+    programs_of,
+    title_of,
+)
 from tests.bench.measures import Line, Measure, table
 from tests.bench.work import clones_of
 from tests.live.bpftrace import Bpftrace, count_clones
@@ -73,6 +81,22 @@ def measured(way: Way, worker: Worker) -> list[Trial]:
     return trials
 
 
+def by_program(trials: list[Trial]) -> list[Line]:
+    """Each program's part of a clone's cost, the dearest first."""
+    lines = []
+    for name in sorted(programs_of(trials), key=lambda name: -share(trials[0], name)):
+        cost = Measure(tuple(share(trial, name) for trial in trials))
+        runs = trials[0].programs[name].count / trials[0].clones
+        title = f"{title_of(name)}, {runs:.1f} runs"
+        lines.append(Line(title, cost, " instructions", 0))
+    return lines
+
+
+def share(trial: Trial, program: str) -> float:
+    """What the runs of a program cost for each clone."""
+    return trial.programs[program].ns / trial.clones
+
+
 def test_cost_of_a_clone(agent: AgentTransport, worker: Worker) -> None:
     found: dict[str, list[Trial]] = {}
     with bpf_stats.enabled():
@@ -94,4 +118,6 @@ def test_cost_of_a_clone(agent: AgentTransport, worker: Worker) -> None:
             ]
             lines.append(Line("  skbnb / it", Measure(tuple(ratio)), " x", 2))
     print(table(f"Cost of a clone ({ROUNDS} rounds of {clones_of(TIMES)})", lines))
+    for probe in PROBES:
+        print(table(f"Of these, skbnb, {probe}", by_program(found[f"skbnb, {probe}"])))
     assert all(trial.ns > 0 for trials in found.values() for trial in trials)

@@ -48,3 +48,17 @@ def test_what_was_not_packed_is_refused(packed: bytes) -> None:
 def test_a_reference_to_no_map_is_refused() -> None:
     with pytest.raises(LookupError):
         Object.of({}, {"f": CODE})
+
+
+def test_a_call_of_no_helper_is_of_the_kernels_own() -> None:
+    # call 5; call 70000; r1 = 0x85 (of 64 bits), whose second half looks like a call
+    code = b"".join(
+        struct.pack("=BBhi", *one)
+        for one in (
+            (0x85, 0, 0, 5),
+            (0x85, 0, 0, 70000),
+            *((0x18, 0x01, 0, 0x85), (0x85, 0, 0, 70000)),
+        )
+    )
+    made = Object.of({}, {"f": code}).programs["f"]
+    assert [one[1] for one in struct.iter_unpack("=BBhi", made)] == [0, 0x20, 0x01, 0]
