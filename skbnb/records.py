@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import threading
 from collections.abc import (
     Callable,
     Collection,
@@ -27,7 +28,7 @@ import pandas as pd
 
 from .encoding import Encoded, encode
 from .errors import StreamError
-from .grouping import pieces
+from .grouping import first_rows, pieces
 from .names import Names
 from .payloads import Form, name_of
 from .reasons import copy_reason_of, reason_of
@@ -179,8 +180,9 @@ def rows_frame(source: Source, told: Told) -> pd.DataFrame:
     if told.hello.get("follow"):
         _fill_reused(fields, source.reused(fields))
     _derive(fields)
-    _join_sockets(fields, _sockets(told.sockets))
-    return _frame(columns_of(told.hello), fields, told)
+    sockets = _sockets(told.sockets)
+    _join_sockets(fields, sockets)
+    return _frame(columns_of(told.hello), fields, sockets, told)
 
 
 class Batch(NamedTuple):
@@ -396,31 +398,30 @@ def _derive(fields: Fields) -> None:
 
 
 def _sockets(payload: bytes) -> npt.NDArray[Any]:
+    """Those that were told, and at last one of which nothing is known."""
     if len(payload) % SOCKET.itemsize:
         raise StreamError("a SOCKETS frame that holds no whole number of sockets")
-    return np.frombuffer(payload, SOCKET)
+    return np.concatenate([np.frombuffer(payload, SOCKET), np.zeros(1, SOCKET)])
 
 
 def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
-    """What is known of each event's socket: its owner, inode, cookie and cgroup."""
-    count = len(sockets)
-    address = np.concatenate([sockets["sk"], fields["sk"]])
-    hashes = np.concatenate([sockets["sock_hash"], fields["sock_hash"]])
-    codes, _ = encode(address, hashes)
-    place = np.full(codes.max(initial=0) + 1, count)
+    """Which socket each event's is, and what of it is a number."""
+    count = len(sockets) - 1
+    address = np.concatenate([sockets["sk"][:count], fields["sk"]])
+    hashes = np.concatenate([sockets["sock_hash"][:count], fields["sock_hash"]])
+    codes, firsts = encode(address, hashes)
+    place = np.full(len(firsts), count, np.int32)
     place[codes[:count]] = np.arange(count)
-    # One more, of which nothing is known, for events without a socket that was told.
-    known = np.concatenate([sockets, np.zeros(1, SOCKET)])
-    has_sk = (fields["present"] & Has.SK) != 0
-    mine = np.where(has_sk, place[codes[count:]], count)
-    for name, member in (
-        ("owner_pid", "pid"),
-        ("owner_comm", "comm"),
-        ("sk_inode", "inode"),
-        ("sk_cookie", "cookie"),
-        ("cgroup", "cgroup"),
-    ):
-        fields[name] = np.ascontiguousarray(known[member])[mine]
+    mine = place[codes[count:]]
+    mine[(fields["present"] & Has.SK) == 0] = count
+    fields["socket"] = mine
+    for name, member in _OF_SOCKET_NUMBERS.items():
+        fields[name] = np.ascontiguousarray(sockets[member])[mine]
+
+
+# Column -> the socket's member that it is.
+_OF_SOCKET_NUMBERS = {"owner_pid": "pid", "sk_inode": "inode", "sk_cookie": "cookie"}
+_OF_SOCKET_NAMES = {"owner_comm": "comm", "cgroup": "cgroup", "container": "cgroup"}
 
 
 def _in_order(fields: Fields) -> Fields:
@@ -436,8 +437,10 @@ def _in_order(fields: Fields) -> Fields:
     return fields
 
 
-def _frame(columns: Sequence[Column], fields: Fields, told: Told) -> pd.DataFrame:
-    made = _Maker(fields, told)
+def _frame(
+    columns: Sequence[Column], fields: Fields, sockets: Records, told: Told
+) -> pd.DataFrame:
+    made = _Maker(fields, sockets, told)
     rows = len(fields["ts"])
     made.absences = dict(
         at_once(made.absence, list({column.has for column in columns}), rows)
@@ -462,9 +465,11 @@ class _Maker:
 
     absences: Mapping[Has | str | None, npt.NDArray[np.bool_] | None]
 
-    def __init__(self, fields: Fields, told: Told) -> None:
+    def __init__(self, fields: Fields, sockets: Records, told: Told) -> None:
         self._fields = fields
+        self._sockets = sockets
         self._told = told
+        self._rooms = threading.local()
         names = told.names
         # Of two members: this one, and the caller.
         self._text_by_caller: dict[str, tuple[str, Callable[[int, int], str]]] = {
@@ -503,6 +508,8 @@ class _Maker:
         if has is None:
             return None, None
         fields = self._fields
+        if has in _OF_SOCKET_NAMES.values():
+            return has, (self._sockets[has] == 0)[fields["socket"]]
         seen = fields[has] if isinstance(has, str) else fields["present"] & has
         return has, np.equal(seen, 0)
 
@@ -533,13 +540,13 @@ class _Maker:
     def _categories(
         self, column: Column, absent: npt.NDArray[np.bool_] | None
     ) -> pd.Categorical:
-        (codes, firsts), text = self._encoded(column)
-        return _categorical(
-            codes, absent, list(map(text, firsts)), _FIXED.get(column.name)
-        )
+        encoded, text = self._encoded(column)
+        return _categorical(encoded, absent, text, _FIXED.get(column.name))
 
     def _encoded(self, column: Column) -> tuple[Encoded, Callable[[int], str | None]]:
         """A column by its distinct values, and what gives the text of a row's."""
+        if column.name in _OF_SOCKET_NAMES:
+            return self._encoded_of_socket(column)
         values = self._fields[column.field]
         text = self._text.get(column.name)
         if column.name in self._text_by_caller:
@@ -549,15 +556,31 @@ class _Maker:
             def of_both(row: int) -> str | None:
                 return text_of_both(int(values[row]), int(caller[row])) or None
 
-            return encode(values, caller), of_both
+            return self._encode(values, caller), of_both
         if text is None:
             halves = _halves(values)
-            return encode(*halves, self._fields["family"]), partial(
+            return self._encode(*halves, self._fields["family"]), partial(
                 self._address, column.field
             )
         if values.dtype.kind == "V":
-            return encode(*_halves(values)), lambda row: text(values[row].tobytes())
-        return encode(values), lambda row: text(int(values[row]))
+            return self._encode(*_halves(values)), lambda row: text(
+                values[row].tobytes()
+            )
+        return self._encode(values), lambda row: text(int(values[row]))
+
+    def _encoded_of_socket(
+        self, column: Column
+    ) -> tuple[Encoded, Callable[[int], str | None]]:
+        socket, text = self._fields["socket"], self._text[column.name]
+        values = self._sockets[_OF_SOCKET_NAMES[column.name]]
+        firsts = first_rows(socket, len(values))
+        return Encoded(socket, firsts), lambda row: text(values[socket[row]].item())
+
+    def _encode(self, *columns: npt.NDArray[Any]) -> Encoded:
+        """As `encode`, in room that is this thread's, until it is asked again."""
+        if not hasattr(self._rooms, "codes"):
+            self._rooms.codes = np.empty(len(columns[0]), np.int32)
+        return encode(*columns, out=self._rooms.codes)
 
     def _address(self, field: str, i: int) -> str:
         packed = self._fields[field][i].tobytes()
@@ -569,35 +592,46 @@ class _Maker:
 
 
 def _categorical(
-    codes: npt.NDArray[Any],
+    encoded: Encoded,
     absent: npt.NDArray[np.bool_] | None,
-    texts: Sequence[str | None],
+    text_of: Callable[[int], str | None],
     fixed: Sequence[str] | None,
 ) -> pd.Categorical:
-    # Different values can have one text (two addresses in one function), and values
-    # that are absent everywhere have none: number the texts that are used.
-    used = np.zeros(len(texts) + 1, bool)
-    for piece in pieces(len(codes)):
-        if absent is not None:
-            np.putmask(codes[piece], absent[piece], -1)
-        if not fixed:
-            used[codes[piece]] = True  # what is absent, -1, is the last
-    wanted: list[str] = list(fixed or []) or list(
-        dict.fromkeys(
-            t for t, u in zip(texts, used[:-1], strict=True) if u and t is not None
-        )
-    )
+    codes, firsts = encoded
+    # Different values can have one text: two addresses in one function.
+    known = np.argsort(firsts, kind="stable")[np.count_nonzero(firsts < 0) :]
+    texts = [text_of(row) for row in firsts[known].tolist()]
+    wanted: list[str] = list(fixed or dict.fromkeys(t for t in texts if t is not None))
     number: dict[str | None, int] = {text: i for i, text in enumerate(wanted)}
-    table = np.array(
-        [number.get(text, -1) for text in texts] + [-1],
-        dtype=np.min_scalar_type(-len(wanted) - 1),
+    table: npt.NDArray[Any] = np.full(
+        len(firsts), -1, np.min_scalar_type(-len(wanted) - 1)
     )
+    table[known] = [number.get(text, -1) for text in texts]
     numbers = np.empty(len(codes), table.dtype)
+    used = np.zeros(len(wanted) + 1, bool)
     for piece in pieces(len(codes)):
         numbers[piece] = table[codes[piece]]
+        if absent is not None:
+            np.putmask(numbers[piece], absent[piece], -1)
+        used[numbers[piece]] = True  # what is absent, -1, is the last
+    if not fixed and not used[:-1].all():
+        wanted, numbers = _only_used(wanted, numbers, used)
     return pd.Categorical.from_codes(
         numbers, categories=pd.Index(wanted, dtype="str"), validate=False
     )
+
+
+def _only_used(
+    texts: Sequence[str], numbers: npt.NDArray[Any], used: npt.NDArray[np.bool_]
+) -> tuple[list[str], npt.NDArray[Any]]:
+    """Leave out the texts that stand only where the value is absent."""
+    kept = np.flatnonzero(used[:-1])
+    table = np.full(len(used), -1, np.min_scalar_type(-len(kept) - 1))
+    table[kept] = np.arange(len(kept))
+    renumbered = np.empty(len(numbers), table.dtype)
+    for piece in pieces(len(numbers)):
+        renumbered[piece] = table[numbers[piece]]
+    return [texts[number] for number in kept.tolist()], renumbered
 
 
 def _halves(values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
