@@ -95,10 +95,10 @@ def load(loaded: Loaded, attachment: Attachment) -> int:
 
 
 def try_out(attachments: Iterable[Attachment]) -> None:
-    """Load a program that does nothing in the place of each trampoline kind's first.
+    """Load a program that does nothing in the place of each kind's first.
 
-    What else a kernel takes its symbols tell; these it may have, and refuse. Then it
-    need not be given a program that is long to compile.
+    A kernel may refuse trampolines, and whoever has not the right to load programs is
+    refused any: then none that is long to compile need be made.
 
     Raises
     ------
@@ -108,8 +108,6 @@ def try_out(attachments: Iterable[Attachment]) -> None:
     first = {attachment.kind: attachment for attachment in reversed([*attachments])}
     for attachment in first.values():
         kind = KINDS[attachment.kind]
-        if not kind.attach_type:
-            continue
         types = (kind.program_type, syscalls.RETURN, kind.attach_type)
         os.close(syscalls.load_program(*types, _target(kind, attachment.target)))
 
