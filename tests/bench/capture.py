@@ -11,6 +11,7 @@ C program that looks at nothing.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import itertools
 import os
@@ -66,7 +67,6 @@ WAYS = {
     "libbpf": About("libbpf's consumer in C, to /dev/null", 3e6, 0.8),
     "bcc": About("BCC's callback, ring buffer", 2e5, 15),
     "bcc-perf": About("BCC's callback, perf buffer", 1.5e5, 15),
-    "bcc-four": About("BCC's callback, ring buffer, 4 members of 35", 3.5e5),
     "handbook-perf": About("handbook's program, perf buffer", 2e5, 30),
     "handbook-trace": About("handbook's program, trace buffer", 5e4, 30),
     "bpftrace": About("bpftrace's lines, parsed by pandas", 1e5, 15),
@@ -394,7 +394,7 @@ class Size(NamedTuple):
     """Seconds of each load that is captured only."""
 
 
-FULL = Size(tuple(WAYS), 3, 1.5, 10)
+FULL = Size(tuple(WAYS), 2, 1, 10)
 QUICK = Size(("skbnb", "libbpf", "bcc"), 1, 0.3, 0.3)
 
 
@@ -405,6 +405,8 @@ class Found(NamedTuple):
     """Into a DataFrame."""
     sustained: dict[str, list[Trial]]
     """Captured only."""
+    pipe: list[float]
+    """Records/s through a pipe."""
 
 
 def run(size: Size) -> Found:
@@ -425,12 +427,13 @@ def run(size: Size) -> Found:
         for name in with_rows:
             # Untouched memory and first calls of a library cost time once.
             framed(name)
-        found = Found({name: [] for name in with_rows}, {name: [] for name in ways})
+        found = Found({name: [] for name in with_rows}, {name: [] for name in ways}, [])
         parts = ((found.framed, framed), (found.sustained, sustained))
         for _, (trials, attempt) in itertools.product(range(size.rounds), parts):
             for name, ours in trials.items():
                 ours.append(attempt(name))
                 rates[name] = ours[-1].offered
+    found.pipe.extend(pipe_rate(size.seconds) for _ in range(size.rounds))
     return found
 
 
@@ -487,6 +490,20 @@ def real_load(datagrams: int) -> Real:
     return real
 
 
+def pipe_rate(seconds: float) -> float:
+    """Records/s that come through a pipe into memory, while nothing else is done."""
+    with subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.PIPE) as writer:
+        pipe = cast("IO[bytes]", writer.stdout)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
+        kept = []
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            kept.append(os.read(pipe.fileno(), 1 << 20))
+        passed = time.perf_counter() - began
+        writer.kill()
+    return sum(map(len, kept)) / _STRIDE / passed
+
+
 # ------------------------------------------------------------------ the table
 
 
@@ -522,6 +539,7 @@ def rates(found: Found, real: list[Real]) -> list[Line]:
         for name, ours in trials.items()
         if ours
     ]
+    measured.append(("as many bytes by a pipe into memory", tuple(found.pipe)))
     measured.append(
         ("real clones under skbnb's agent", tuple(one.rate for one in real))
     )

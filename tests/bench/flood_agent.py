@@ -153,16 +153,6 @@ def all_members(event: Any) -> Row:
     }
 
 
-def four_members(event: Any) -> Row:
-    """The least that answers who cloned, and when."""
-    return {
-        "ts": event.ts,
-        "count": event.count,
-        "comm": event.comm.decode(),
-        "pid": event.pid,
-    }
-
-
 def event_class() -> type[ctypes.Structure]:
     """``struct skb_event``, which BCC cannot deduce: it does not know ``__u64``."""
     types = {f"__u{bits}": getattr(ctypes, f"c_uint{bits}") for bits in (8, 16, 32, 64)}
@@ -259,12 +249,6 @@ class Callback(Way):
         self._take()
         lost = self._program.counters()["lost"] - self._before["lost"]
         return len(self.rows), lost
-
-
-class FourMembers(Callback):
-    """The same, and only the least."""
-
-    row_of = staticmethod(four_members)
 
 
 class PerfCallback(Callback):
@@ -422,7 +406,6 @@ class Consumer(Way):
 
 OTHERS: dict[str, Callable[..., Way]] = {
     "bcc": Callback,
-    "bcc-four": FourMembers,
     "bcc-perf": PerfCallback,
     "handbook-perf": HandbookPerf,
     "handbook-trace": HandbookTrace,

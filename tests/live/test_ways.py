@@ -210,9 +210,9 @@ def test_a_hostile_name(via: str, name: str) -> None:
     shown = name[:15].replace("\n", "\\n")
     first, *names = trace.events.loc[trace.events["pid"] == pid, "comm"]
     assert names == [shown] * 4
-    # The pipe has the name that was noted by then: none yet, or that of before.
-    kept = {"<...>", "python3"} if via == "trace" else set()
-    assert first in {shown, *kept}
+    # The pipe has the name that was noted for the number by then: that of before, or of
+    # whoever had the number before.
+    assert first == shown or via == "trace"
 
 
 def test_sums_of_each_process(server: Server) -> None:
