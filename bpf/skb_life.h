@@ -113,9 +113,12 @@ static __always_inline u64 head_of(u64 address)
 
 static __always_inline bool begin_lives(u64 address, struct lives *lives)
 {
-	struct lives *place = lives_at(address);
+	struct lives *place = lives_at(address), *pair = pair_of(address);
 	struct named *all = all_named();
 
+	/* It was a second half before, and its end was not seen. */
+	if (pair)
+		pair->second.number = 0;
 	if (lives->own.is_unfilled)
 		mark(address, NAMED_UNFILLED);
 	if (place) {

@@ -221,7 +221,8 @@ def test_a_full_buffer_is_counted_to_the_last_clone(buffer: str, full: str) -> N
     about = trace.events.attrs["skbnb"]
     made = 400 * (RECEIVERS - 1)
     others = len(trace.events) - len(of(trace.events, pid=pid))
-    assert about["captured"] + about["lost"] == about["calls"] == made + others
+    # Of others' calls, too, some are lost.
+    assert about["captured"] + about["lost"] == about["calls"] >= made + others
     assert about["captured"] == about["emitted"] == len(trace.events)
     assert about["lost"] == about["lost_by"]["full"] > 0
 

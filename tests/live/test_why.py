@@ -181,7 +181,7 @@ def test_the_caller_is_found_while_another_program_comes_and_goes() -> None:
             _timestamps_and_multicast()
             os.close(link)
     os.close(program)
-    reasons = trace.events["reason"].value_counts().to_dict()
+    reasons = trace.events["reason"].astype("str").value_counts().to_dict()
     assert reasons == {"tx-timestamp": 6 * 40, "multicast-delivery": 6 * 40}
 
 
