@@ -347,12 +347,20 @@ class HandbookTrace(Handbook):
         """Attach."""
         super().start()
         self._ended = False
-        threading.Thread(target=self._end_when_asked).start()
+        self._told = threading.Lock()
+        threading.Thread(
+            target=self._end_when_asked, args=(self._told,), daemon=True
+        ).start()
 
-    def _end_when_asked(self) -> None:
+    def _end_when_asked(self, told: threading.Lock) -> None:
         # Whoever waits for a line looks for nothing else.
         select.select([sys.stdin], [], [])
-        os.write(self._marker, self._last + b"\n")
+        self._tell_end(told)
+
+    def _tell_end(self, told: threading.Lock) -> None:
+        # Once: whoever waits for no line may have taken the word first.
+        if told.acquire(blocking=False):
+            os.write(self._marker, self._last + b"\n")
 
     def poll(self) -> None:
         """Take a line."""
@@ -364,6 +372,7 @@ class HandbookTrace(Handbook):
             self.rows.append(row)
 
     def _rest(self) -> None:
+        self._tell_end(self._told)
         while not self._ended:
             self.poll()
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -113,10 +114,11 @@ def test_rows_that_are_kept_are_a_dataframe(notebook: Notebook) -> None:
     assert int(notebook.run("print(len(chosen))")) == shown(notebook)
 
 
-def started_live(notebook: Notebook, rounds: int) -> None:
-    """Start a cell with --live, and see its line change."""
-    live = TRACE.replace("--panel", "--live").replace("range(3)", f"range({rounds})")
-    notebook.write(BEGIN, live)
+def started_live(notebook: Notebook, end: Path) -> None:
+    """Start a cell with --live, until a file is there, and see its line change."""
+    loop = f"while not os.path.exists({str(end)!r}):"
+    live = TRACE.replace("--panel", "--live").replace("for _ in range(3):", loop)
+    notebook.write(BEGIN, live.replace("import ", "import os, "))
     notebook.open()
     notebook.start_all()
     line = notebook.outputs.get_by_text(re.compile(r"clones.* · 0 lost")).first
@@ -125,14 +127,18 @@ def started_live(notebook: Notebook, rounds: int) -> None:
     expect(line).not_to_have_text(line.text_content())
 
 
-def test_live_counts_and_then_becomes_the_panel(notebook: Notebook) -> None:
-    started_live(notebook, rounds=20)
+def test_live_counts_and_then_becomes_the_panel(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    end = tmp_path / "end"
+    started_live(notebook, end)
+    end.touch()
     expect(notebook.panel).to_be_visible()
     assert shown(notebook) > 0
 
 
-def test_interrupted_a_live_cell_keeps_all(notebook: Notebook) -> None:
-    started_live(notebook, rounds=1000)
+def test_interrupted_a_live_cell_keeps_all(notebook: Notebook, tmp_path: Path) -> None:
+    started_live(notebook, tmp_path / "never")
     clones = notebook.outputs.get_by_text(re.compile(r"· [1-9][\d,]+ clones ·")).first
     expect(clones).to_be_visible()
     # Of one element it would wait until that moves no more.

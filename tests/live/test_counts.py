@@ -185,7 +185,8 @@ def test_none_is_lost_while_the_notebook_spins(buffer: str) -> None:
     pids: list[int] = []
 
     def flood() -> None:
-        pids.append(apart("flood", RECEIVERS, CLONES // (RECEIVERS - 1)))
+        # Two processors are the notebook's, the sender's and the agent's.
+        pids.append(apart("flood", RECEIVERS, CLONES // (RECEIVERS - 1), 10))
 
     with skbnb.trace(scope="all", buffer=buffer) as trace:
         thread = threading.Thread(target=flood)
