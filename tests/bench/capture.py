@@ -43,6 +43,9 @@ HERE = Path(__file__).parent
 
 _STRIDE = Ring.offset + wire.RECORD_SIZE
 
+# Seconds that a way may take to end, when nothing is left.
+_TO_END = 1
+
 
 class About(NamedTuple):
     """A way to capture.
@@ -275,7 +278,7 @@ class Trial:
     @property
     def sustained(self) -> bool:
         """Nothing lost, and little left in the ring when the load ended."""
-        return not self.lost and self.capture < 1.15 * self.load
+        return not self.lost and self.capture < 1.15 * self.load + _TO_END
 
     @property
     def at_limit(self) -> bool:
@@ -321,7 +324,7 @@ def highest_rate(way: Way, load: Load, guess: float, seconds: float) -> float:
     trial = careful(way, load, guess, seconds)
     while trial.sustained and not trial.at_limit:
         trial = careful(way, load, trial.offered * 1.2, seconds)
-    while not trial.sustained:
+    while not trial.sustained and trial.offered > guess / 100:
         trial = careful(way, load, trial.offered * 0.92, seconds)
     return trial.offered
 
