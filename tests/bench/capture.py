@@ -43,9 +43,6 @@ HERE = Path(__file__).parent
 
 _STRIDE = Ring.offset + wire.RECORD_SIZE
 
-# Seconds that a way may take to end, when nothing is left.
-_TO_END = 1
-
 
 class About(NamedTuple):
     """A way to capture.
@@ -278,7 +275,7 @@ class Trial:
     @property
     def sustained(self) -> bool:
         """Nothing lost, and little left in the ring when the load ended."""
-        return not self.lost and self.capture < 1.15 * self.load + _TO_END
+        return not self.lost and self.capture < 1.15 * self.load
 
     @property
     def at_limit(self) -> bool:
@@ -397,7 +394,7 @@ class Size(NamedTuple):
     """Seconds of each load that is captured only."""
 
 
-FULL = Size(tuple(WAYS), 2, 1, 10)
+FULL = Size(tuple(WAYS), 2, 1.5, 10)
 QUICK = Size(("skbnb", "libbpf", "bcc"), 1, 0.3, 0.3)
 
 

@@ -182,16 +182,11 @@ def multicast(receivers: int, datagrams: int) -> None:
             assert receiver.recv(10) == b"hello"
 
 
-def flood(receivers: int, datagrams: int, rest: int = 0) -> None:
-    """As `multicast`, as fast as it goes, and nobody reads.
-
-    Or with so many milliseconds of rest after each hundred.
-    """
+def flood(receivers: int, datagrams: int) -> None:
+    """As `multicast`, as fast as it goes, and nobody reads."""
     sockets = _multicast_receivers(receivers, 45_455)
     sender = _multicast_sender()
-    for number in range(datagrams):
-        if rest and not number % 100:
-            time.sleep(rest / 1000)
+    for _ in range(datagrams):
         sender.sendto(b"x", (GROUP, 45_455))
     del sockets
 
