@@ -29,7 +29,7 @@ struct lives {
 /*
  * struct sk_buff -> its life. Not of the kind that forgets: what does not fit is counted. The place of a
  * packet that is gone is kept for the next one at its address, because to make room and to give it back
- * takes five times as long as to find it; but not more than SPARE of all.
+ * takes longer than to find it; but not more than SPARE of all.
  */
 #define LIVES 131072
 #define SPARE (LIVES / 4)

@@ -2,7 +2,7 @@
 /*
  * The kernel's memory, as bytes in which there are numbers. What cannot be read is zeros.
  *
- * A helper's call for each number took a third of a record's time. Since Linux 6.2 a program may take
+ * A helper's call for each number took a fifth of a record's time. Since Linux 6.2 a program may take
  * any address for that of one of the kernel's structs (bpf_rdonly_cast() in kernel/bpf/helpers.c) and
  * load from there: where it must not, a load gives zero. Taken is BYTES_TYPE, which has many bytes at
  * BYTES_OFFSET, because in an array the verifier lets a number of any size be anywhere.

@@ -345,7 +345,8 @@ class _Memory:
 
 def _large_pages(size: int) -> mmap.mmap:
     memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # the kernel has none
+    # A kernel may have none, and other systems no name for them.
+    with contextlib.suppress(OSError, AttributeError):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return memory
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skbnb import wire
 from skbnb.errors import SkbnbError, StreamError
 from skbnb.wire import (
     HEADER,
@@ -131,3 +132,24 @@ def test_control_frames_that_are_no_objects(payload: bytes) -> None:
 def test_control_frames_are_json() -> None:
     frame = control(Kind.LOG, text="é\n")
     assert json.loads(bytes(frame.payload)) == frame.json == {"text": "é\n"}
+
+
+@pytest.mark.parametrize("missing", [0, 1, wire._LARGE])
+def test_large_payloads_in_memory_of_several_pieces(
+    monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    monkeypatch.setattr(wire, "_AT_ONCE", 3 * wire._LARGE)
+    sizes = [wire._LARGE - 1, wire._LARGE, 2 * wire._LARGE, 5 * wire._LARGE, 7]
+    frames = [Frame(Kind.EVENTS, bytes([i + 1]) * n) for i, n in enumerate(sizes)]
+    stream = MAGIC + b"".join(frame.pack() for frame in frames)
+    last = frames.pop()
+    cut = len(last.pack()) + missing if missing else 0
+    reader = Reader(io.BytesIO(stream[: len(stream) - cut]))
+    found = [bytes(frame.payload) for frame in reader]
+    whole = [bytes(frame.payload) for frame in frames]
+    if missing:
+        whole[-1] = whole[-1][:-missing]
+    else:
+        whole.append(bytes(last.payload))
+    assert found == whole
+    assert reader.truncated == bool(missing)
