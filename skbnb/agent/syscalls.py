@@ -111,6 +111,7 @@ def has_fetching_atomics() -> bool:
     return _works(load_program, _PROG_TYPE_SOCKET_FILTER, _FETCH)
 
 
+@functools.lru_cache(maxsize=None)
 def can_cast(function: int, kind: int, offset: int) -> bool:
     """Whether a program may take a number for a struct's address, and load from there.
 
