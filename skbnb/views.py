@@ -170,15 +170,15 @@ def _sightings(facts: Facts) -> str:
 
 def _missed(facts: Facts) -> str:
     missed = facts.missed
-    return f"WARNING: {missed:,} missed: too many calls under way" if missed else ""
+    return f"WARNING: {missed:,} missed: the probe was busy" if missed else ""
 
 
 def _skipped(facts: Facts) -> str:
     # Of them few can have been about clones: most programs run for every packet.
-    number = facts.skipped
-    return (
-        f"at most {counted(number, 'clone')} unseen: probe was busy" if number else ""
-    )
+    if not facts.skipped:
+        return ""
+    how = "unseen" if facts.probe == "tracepoint" else "less known"
+    return f"at most {counted(facts.skipped, 'clone')} {how}: the probe was busy"
 
 
 def _more_lost(facts: Facts) -> str:

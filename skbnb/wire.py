@@ -90,10 +90,12 @@ class Kind(IntEnum):
 
 
 # The account of a trace. Its `calls` are those of skb_clone() on the whole machine that
-# the kernel let the probe see, and each is in exactly one of these:
+# the probe can see, and each is in exactly one of these:
 #
 # emitted      the agent handed it over: counted there, in what was written
-# missed       kprobe: its entry was seen, and its return was not reported
+# missed       fentry and kprobe: the kernel left our program out, because the call
+#              interrupted it at work on that CPU (Linux tells so since 5.12, and of
+#              kprobes since 6.7); kprobe: or it did not report the return
 # lost_full    no room in the buffer; via trace: its line was overwritten, or read by
 #              another; via count: no room for its process
 # lost_limit   it was past max_events
@@ -102,8 +104,8 @@ class Kind(IntEnum):
 #
 # So calls = emitted + missed + lost, where lost is the sum of the last three. Beside
 # them `captured` is how many calls are in the rows, which the notebook counts: as many
-# as were emitted, unless some went astray. What the kernel did not let a program see
-# (`skipped`) is in none of them.
+# as were emitted, unless some went astray. Runs of other programs that the kernel left
+# out (`skipped`) are in none of them: `tracepoint` may miss a call by one.
 LOST = ("lost_full", "lost_limit", "lost_reader")
 PARTS = ("emitted", "missed", *LOST)
 
@@ -165,7 +167,7 @@ FIELDS: dict[Kind, dict[str, type | tuple[type, ...]]] = {
         "sightings": int,
         "sightings_lost": int,
         "tasks_lost": int,
-        "skipped": int,  # runs of our programs that the kernel left out
+        "skipped": int,  # runs of other programs than a call's that were left out
         "copies": int,
         "copies_lost": int,
         "copies_missed": int,  # as missed

@@ -29,12 +29,16 @@ class Attachment(NamedTuple):
         The C function.
     optional
         Whether a kernel without the target will do.
+    skips
+        The counter of the runs of it that the kernel leaves out, because it interrupted
+        a program on that CPU: of `program.SKIPS`, or empty for none.
     """
 
     kind: str
     target: str
     function: str
     optional: bool = False
+    skips: str = "skipped"
 
 
 class Kind(NamedTuple):

@@ -62,6 +62,10 @@ _COMPANION = (
     "the kernel has no function __tcp_transmit_skb(), by which TCP sends",
 )
 
+# What a run that the kernel leaves out would have counted. That a return is not seen is
+# told by its entry, which was.
+_A_CALL, _A_COPY, _ENTERED = "calls_skipped", "copies_skipped", ""
+
 # The functions that copy a packet.
 _COPYING = ("skb_copy", "__pskb_copy_fclone")
 
@@ -87,13 +91,15 @@ PROBES = (
             *_SIGHTINGS,
             Attachment("fentry", "__tcp_transmit_skb", "on_transmit"),
             Attachment("fentry", "skb_clone", "on_clone_entry"),
-            Attachment("fexit", "skb_clone", "on_clone_exit"),
+            Attachment("fexit", "skb_clone", "on_clone_exit", skips=_A_CALL),
         ),
         copies=(
-            Attachment("fexit", "skb_copy", "on_copy_exit"),
-            Attachment("fexit", "__pskb_copy_fclone", "on_pskb_copy_exit"),
+            Attachment("fexit", "skb_copy", "on_copy_exit", skips=_A_COPY),
+            Attachment(
+                "fexit", "__pskb_copy_fclone", "on_pskb_copy_exit", skips=_A_COPY
+            ),
         ),
-        calls=(Attachment("fentry", "skb_clone", "on_clone_entry"),),
+        calls=(Attachment("fentry", "skb_clone", "on_clone_entry", skips=_A_CALL),),
         coverage="",
     ),
     Probe(
@@ -106,18 +112,18 @@ PROBES = (
             Attachment("kprobe", "__tcp_transmit_skb", "on_transmit"),
             # The kernel runs the handlers of one address newest first, and the
             # kretprobe's takes the return address away that the kprobe reads.
-            Attachment("kretprobe", "skb_clone", "on_clone_return"),
-            Attachment("kprobe", "skb_clone", "on_clone_entry"),
+            Attachment("kretprobe", "skb_clone", "on_clone_return", skips=_ENTERED),
+            Attachment("kprobe", "skb_clone", "on_clone_entry", skips=_A_CALL),
         ),
         copies=tuple(
             attachment
             for name in _COPYING
             for attachment in (
-                Attachment("kretprobe", name, "on_copy_return"),
-                Attachment("kprobe", name, "on_copy_entry"),
+                Attachment("kretprobe", name, "on_copy_return", skips=_ENTERED),
+                Attachment("kprobe", name, "on_copy_entry", skips=_A_COPY),
             )
         ),
-        calls=(Attachment("kprobe", "skb_clone", "on_clone_entry"),),
+        calls=(Attachment("kprobe", "skb_clone", "on_clone_entry", skips=_A_CALL),),
         coverage="",
     ),
     Probe(

@@ -7,6 +7,7 @@ import contextlib
 import os
 import struct
 import time
+from collections import Counter
 from typing import Callable, ClassVar, Iterator, Mapping, Sequence
 
 from ..config import Config
@@ -48,6 +49,13 @@ COUNTERS = (
 )
 
 _LOST = COUNTERS.index("lost")
+
+# Runs of programs that the kernel left out, by what each of them means: a call that is
+# not counted, a copy that is not, or less known of something, which may be a call.
+SKIPS = ("calls_skipped", "copies_skipped", "skipped")
+
+# Of `KINDS`, those that can be hit without that their program is run or skipped.
+_TELLING = ("kprobe", "kretprobe")
 
 # constant -> the kernel function whose bounds it tells, or another name of it.
 _FUNCTIONS = {
@@ -110,7 +118,8 @@ class Program:
         self.probe = probe
         self._viewer = viewer
         self.layout = layout.choose(config.layout)
-        self._attached: list[int] = []
+        self._attached: list[tuple[int, Attachment]] = []
+        self._unseen: Counter[str] = Counter()
         constants = symbol_constants(probe, kernel_symbols())
         constants.update(viewer.constants())
         flags = [*self._flags(config, read_source), *defines(constants)]
@@ -125,6 +134,8 @@ class Program:
         with _reasons():
             self._loaded = self._load(made)
         self.maps = self._loaded.maps
+        attachments = (*self._needed(), *probe.copies)
+        self._skips = {one.function: one.skips for one in attachments}
         self._counters = self.maps["counters"]
 
     @classmethod
@@ -239,7 +250,7 @@ class Program:
 
     def _attach(self, attachment: Attachment) -> None:
         try:
-            self._attached.append(attach(self._loaded, attachment))
+            self._attached.append((attach(self._loaded, attachment), attachment))
         except OSError as error:
             if attachment.optional and isinstance(error, FileNotFoundError):
                 return
@@ -250,15 +261,23 @@ class Program:
     def detach(self) -> None:
         """Detach whatever is attached, the clones' own programs first."""
         while self._attached:
-            os.close(self._attached.pop())
+            fd, attachment = self._attached.pop()
+            self._unseen[attachment.skips] += _missed(fd, attachment)
+            os.close(fd)
 
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""
         counted = {name: self._counters.number(i) for i, name in enumerate(COUNTERS)}
         counted["emitted"] = counted["counted"] = counted["foreign"] = 0
-        loaded = self._loaded.programs.values()
-        counted["skipped"] = sum(map(syscalls.skipped_runs, loaded))
-        return counted
+        return {**counted, **self._skipped()}
+
+    def _skipped(self) -> dict[str, int]:
+        skipped = Counter(self._unseen)
+        for fd, attachment in self._attached:
+            skipped[attachment.skips] += _missed(fd, attachment)
+        for function, fd in self._loaded.programs.items():
+            skipped[self._skips.get(function, "skipped")] += syscalls.skipped_runs(fd)
+        return {name: skipped[name] for name in SKIPS}
 
     def lost(self) -> int:
         """Of the counters, how many calls the kernel had no room for."""
@@ -268,6 +287,11 @@ class Program:
         """Unload everything."""
         self.detach()
         self._loaded.close()
+
+
+def _missed(fd: int, attachment: Attachment) -> int:
+    """How often a probe was hit and its program not even asked for."""
+    return syscalls.missed_runs(fd) if attachment.kind in _TELLING else 0
 
 
 @contextlib.contextmanager

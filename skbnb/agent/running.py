@@ -112,7 +112,8 @@ class Running:
         if self._lost_before is not None:
             reader += after["lost"] - self._lost_before
         reader = max(0, min(reader, lost))
-        missed = counts.pop("entered") - counts.pop("returned")
+        unseen = counts.pop("calls_skipped")
+        missed = counts.pop("entered") - counts.pop("returned") + unseen
         return {
             **counts,
             "calls": counts["calls"] + missed,
@@ -121,5 +122,6 @@ class Running:
             "lost_limit": counts.pop("limited"),
             "lost_reader": reader,
             "copies_missed": counts.pop("copies_entered")
-            - counts.pop("copies_returned"),
+            - counts.pop("copies_returned")
+            + counts.pop("copies_skipped"),
         }

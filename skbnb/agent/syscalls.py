@@ -27,6 +27,7 @@ _PROG_TYPE_SOCKET_FILTER = 1
 PROG_TYPE_KPROBE, PROG_TYPE_TRACEPOINT = 2, 5
 PROG_TYPE_RAW_TRACEPOINT, PROG_TYPE_TRACING = 17, 26
 TRACE_FENTRY, TRACE_FEXIT, TRACE_KPROBE_MULTI = 24, 25, 42
+_PERF_EVENT = 41
 
 # An instruction that calls, and what stands in the place of its registers where that is
 # a function of the kernel's own, by its BTF id (BPF_PSEUDO_KFUNC_CALL), and no helper.
@@ -330,7 +331,7 @@ def attach_kprobe(program: int, function: str, returns: bool = False) -> int:
     """Attach a program to the entry of a function; it stays while the result is open.
 
     Through the performance monitoring unit ``kprobe`` (Linux 4.17), which needs neither
-    tracefs nor a name that could clash.
+    tracefs nor a name that could clash. What it missed: `missed_runs`.
     """
     name = ctypes.create_string_buffer(function.encode())
     # A return is bit 0 of config: devices/kprobe/format/retprobe.
@@ -340,9 +341,41 @@ def attach_kprobe(program: int, function: str, returns: bool = False) -> int:
 def _attach_kprobe(program: int, config: int = 0, **place: int) -> int:
     with open("/sys/bus/event_source/devices/kprobe/type") as file:
         unit = int(file.read())
-    return _with_program(
-        _perf_event_open(0, type=unit, config=config, **place), program
-    )
+    event = _perf_event_open(0, type=unit, config=config, **place)
+    try:
+        # A link tells what was missed, which the event does not; since Linux 5.15.
+        link = bpf(
+            _LINK_CREATE, struct.pack("=IIIIQ", program, event, _PERF_EVENT, 0, 0)
+        )
+    except OSError:
+        return _with_program(event, program)
+    try:
+        fcntl.ioctl(event, _IOC_ENABLE, 0)
+    except OSError:
+        os.close(link)
+        raise
+    finally:
+        os.close(event)
+    return link
+
+
+# struct bpf_link_info up to perf_event.kprobe.missed (since Linux 6.7).
+_LINK_INFO_SIZE = 56
+
+
+def missed_runs(link: int) -> int:
+    """How often a kprobe was hit and not run, as it interrupted another on that CPU.
+
+    0 for what attaches elsewhere, and where the kernel does not tell.
+    """
+    info = ctypes.create_string_buffer(_LINK_INFO_SIZE)
+    place = ctypes.addressof(info)
+    try:
+        bpf(_OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", link, _LINK_INFO_SIZE, place))
+    except OSError:
+        return 0
+    missed: int = struct.unpack_from("=Q", info, _LINK_INFO_SIZE - 8)[0]
+    return missed
 
 
 def attach_perf_tracepoint(program: int, number: int) -> int:

@@ -64,7 +64,7 @@ PLACES = (
 PACKETS = ("live/test_packets.py::test_what_tcp_sends_is_what_a_sniffer_sees",)
 MEANINGS = ("live/test_why.py", "live/test_lives.py")
 KILLED = ("live/test_faults.py::test_killed_in_the_middle",)
-AGREEMENT = ("stock/test_agreement.py",)
+AGREEMENT = ("stock/test_agreement.py", "stock/test_interrupted.py")
 DETACHED = ("stock/test_detached.py", "stock/test_missing.py")
 # Each that starts an agent of its own compiles anew, for a minute or two; and what a
 # probe is held by is always a file descriptor.

@@ -7,6 +7,7 @@ Run as ``python traffic.py FUNCTION ARGUMENT...``.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import http.server
@@ -236,6 +237,30 @@ def talk_twice(count: int) -> None:
             far.recv(10)
         print(said, flush=True)
         sys.stdin.readline()
+
+
+def interrupting(seconds: int) -> None:
+    """Send without a pause, while the kernel sends for others when its timer says so.
+
+    So a process makes clones, and interrupts that it does not expect make others.
+    """
+    so_max_pacing_rate, bytes_per_second = 47, 1_000_000
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        near, far = _connected(listener)
+        paced = [_connected(listener) for _ in range(2)]
+        for sender, receiver in paced:
+            sender.setsockopt(socket.SOL_SOCKET, so_max_pacing_rate, bytes_per_second)
+            sender.setblocking(False)
+            receiver.setblocking(False)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            near.send(b"x")
+            far.recv(1)
+            for sender, receiver in paced:
+                with contextlib.suppress(BlockingIOError):
+                    sender.send(bytes(100_000))
+                with contextlib.suppress(BlockingIOError):
+                    receiver.recv(100_000)
 
 
 def timestamping_steadily(rate: int, seconds: int) -> None:

@@ -11,6 +11,7 @@ from skbnb.transport import AgentTransport
 from tests.live.bpftrace import Bpftrace, count_clones
 from tests.live.conftest import server as server
 from tests.stock.agents import PROBES, start_agent
+from tests.stock.hits import Hits
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +29,11 @@ def counter() -> Iterator[Bpftrace[tuple[int, bool]]]:
     counter = count_clones()
     yield counter
     counter.close()
+
+
+@pytest.fixture(scope="session")
+def hits() -> Iterator[Hits]:
+    """A count of calls alone, which is exact."""
+    hits = Hits()
+    yield hits
+    hits.close()

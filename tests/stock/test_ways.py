@@ -20,6 +20,7 @@ from skbnb.transport import AgentTransport
 from tests.live.bpftrace import Bpftrace
 from tests.live.traffic import Server, apart, curl
 from tests.stock.agents import PROBES, start_agent
+from tests.stock.hits import TRIES, Hits
 
 # A guest is slow to compile.
 _PATIENCE = 600.0
@@ -72,12 +73,15 @@ def calls(trace: Trace, member: str = "pid") -> Counter[int]:
 
 @pytest.mark.parametrize("probe", PROBES)
 def test_the_same_curl(
-    by_way: Agents, server: Server, counter: Counted, probe: str
+    by_way: Agents, server: Server, counter: Counted, hits: Hits, probe: str
 ) -> None:
-    before = counter.when_silent()
-    with traced(by_way, probe) as traces:
-        curl(server.url)
-    independent = counter.when_silent() - before
+    for _ in range(TRIES):
+        before, hit_before = counter.when_silent(), hits.total()
+        with traced(by_way, probe) as traces:
+            curl(server.url)
+        independent = counter.when_silent() - before
+        if independent.total() == hits.total() - hit_before:
+            break
     by_process = Counter({pid: n for (pid, _), n in independent.items()})
     assert sorted(by_process.values()) == [3, 3]
     ring = traces["ring"].events
@@ -86,7 +90,7 @@ def test_the_same_curl(
         about = trace.events.attrs["skbnb"]
         assert (about["probe"], about["lost"]) == (probe, 0)
         found = calls(trace)
-        assert about["calls"] == found.total()
+        assert about["calls"] == found.total() + about["missed"]
         if via in FIRST_PROGRAMS:
             found = Counter(map(process_of.__getitem__, found.elements()))
         assert_same(found, by_process, about)
@@ -97,7 +101,7 @@ def assert_same(
 ) -> None:
     """Nothing is missing but what the kernel says that it left out."""
     assert found <= there
-    assert there.total() - found.total() <= about["skipped"]
+    assert there.total() - found.total() <= about["missed"] + about["skipped"]
 
 
 @pytest.mark.parametrize("probe", PROBES)
@@ -108,6 +112,6 @@ def test_a_thousand(by_way: Agents, probe: str) -> None:
         about = trace.events.attrs["skbnb"]
         # What the trace buffer has no room for is overwritten.
         lost = about["lost"] if via == "trace" else 0
-        assert about["calls"] == calls(trace).total() + lost
+        assert about["calls"] == calls(trace).total() + lost + about["missed"]
         assert about["lost"] == lost
         assert_same(calls(trace) + Counter({pid: lost}), Counter({pid: 1_000}), about)

@@ -81,8 +81,15 @@ def test_the_receipt_of_a_trace_that_went_well() -> None:
         ),
         ({"sightings_lost": 12}, "12 clones without addresses: ring full"),
         ({"tasks_lost": 1}, "WARNING: scope unknown of 1 new task"),
-        ({"missed": 3}, "WARNING: 3 missed: too many calls under way"),
-        ({"skipped": 2}, "at most 2 clones unseen: probe was busy"),
+        ({"missed": 3}, "WARNING: 3 missed: the probe was busy"),
+        (
+            {"skipped": 2, "probe": "tracepoint"},
+            "at most 2 clones unseen: the probe was busy",
+        ),
+        (
+            {"skipped": 2, "probe": "kprobe"},
+            "at most 2 clones less known: the probe was busy",
+        ),
         ({"copies_lost": 1, "stacks_missing": 2}, "WARNING: lost 1 copy, 2 stacks"),
         ({"copies_missed": 2}, "WARNING: lost 2 copies"),
         ({"ends_lost": 3}, "WARNING: lost 3 clone's ends"),
