@@ -19,7 +19,7 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -616,9 +616,19 @@ def _categorical(
         used[numbers[piece]] = True  # what is absent, -1, is the last
     if not fixed and not used[:-1].all():
         wanted, numbers = _only_used(wanted, numbers, used)
-    return pd.Categorical.from_codes(
-        numbers, categories=pd.Index(wanted, dtype="str"), validate=False
-    )
+    few = len(wanted) <= _FEW
+    dtype = _dtype_of_few(tuple(wanted)) if few else _dtype(wanted)
+    return pd.Categorical.from_codes(numbers, dtype=dtype, validate=False)
+
+
+def _dtype(texts: Iterable[str]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(pd.Index([*texts], dtype="str"))
+
+
+# How many texts are few, as nearly all columns of a small trace have: to make their
+# dtype anew takes longer than all else.
+_FEW = 16
+_dtype_of_few = lru_cache(maxsize=256)(_dtype)
 
 
 def _only_used(

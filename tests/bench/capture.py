@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import gc
 import itertools
+import math
 import os
 import pickle
 import platform
@@ -71,6 +72,9 @@ WAYS = {
     "handbook-trace": About("handbook's program, trace buffer", 5e4, 30),
     "bpftrace": About("bpftrace's lines, parsed by pandas", 1e5, 15),
 }
+
+# The search for a rate: by what it goes up or down, and how near it comes.
+_STEP, _NEAR = 1.5, 1.06
 
 # Has nothing that a DataFrame could be made of.
 WITHOUT_ROWS = ("libbpf",)
@@ -192,7 +196,7 @@ class Other:
 
 # A line with the four columns of the handbook for each record.
 _SCRIPT = """
-BEGIN {{ printf("started\\n"); }}
+BEGIN {{ @count = 0; printf("started\\n"); }}
 tracepoint:raw_syscalls:sys_enter /pid == {pid} && args->id == {syscall}/ {{
     $i = 0;
     while ($i < {batch}) {{
@@ -268,7 +272,8 @@ class Trial:
     events: int
     lost: int
     capture: float
-    """From the first record to the end of the last one's way."""
+    """From the first record to the end of the last one's way, less what it always
+    takes to end."""
     build: float = 0.0
     """From there to the DataFrame."""
 
@@ -293,64 +298,97 @@ class Trial:
         return self.events / (self.capture + self.build)
 
 
-def capture(way: Way, load: Load, rate: float, seconds: float) -> Trial:
-    """Offer records at a rate, and capture them.
+@dataclass
+class Runner:
+    """A way, and the load that it captures.
 
-    Raises
-    ------
-    AssertionError
-        The records made are not those captured and those lost.
+    Parameters
+    ----------
+    ending
+        Seconds that it takes to end, though nothing is left: a program may have to
+        detach itself, and to leave. That is not held against its rate.
     """
-    way.start()
-    began = time.perf_counter()
-    made, took = load.make(rate, seconds)
-    events, lost = way.stop()
-    passed = time.perf_counter() - began
-    assert events + lost == made, f"{made} made, but {events} + {lost} captured"
-    return Trial(rate, made / took, took, events, lost, passed)
 
+    way: Way
+    load: Load
+    ending: float = 0.0
 
-def careful(way: Way, load: Load, rate: float, seconds: float) -> Trial:
-    """Capture, and once more if it did not keep up: this machine may do other work."""
-    trial = capture(way, load, rate, seconds)
-    return trial if trial.sustained else capture(way, load, rate, seconds)
+    def __post_init__(self) -> None:
+        trial = self.capture(rate=1_000, seconds=0.3)
+        self.ending = trial.capture - trial.load
 
+    def capture(self, rate: float, seconds: float) -> Trial:
+        """Offer records at a rate, and capture them.
 
-def highest_rate(way: Way, load: Load, guess: float, seconds: float) -> float:
-    """A rate near the highest that is sustained: up from a guess, then down."""
-    trial = careful(way, load, guess, seconds)
-    while trial.sustained and not trial.at_limit:
-        trial = careful(way, load, trial.offered * 1.2, seconds)
-    while not trial.sustained and trial.offered > guess / 100:
-        trial = careful(way, load, trial.offered * 0.92, seconds)
-    return trial.offered
+        Raises
+        ------
+        AssertionError
+            The records made are not those captured and those lost.
+        """
+        self.way.start()
+        began = time.perf_counter()
+        made, took = self.load.make(rate, seconds)
+        events, lost = self.way.stop()
+        passed = time.perf_counter() - began - self.ending
+        assert events + lost == made, f"{made} made, but {events} + {lost} captured"
+        return Trial(rate, made / took, took, events, lost, max(passed, took))
 
+    def careful(self, rate: float, seconds: float) -> Trial:
+        """Capture, and once more if it did not keep up: there may be other work."""
+        trial = self.capture(rate, seconds)
+        return trial if trial.sustained else self.capture(rate, seconds)
 
-def unlost(way: Way, load: Load, rate: float, seconds: float) -> Trial:
-    """Capture at a rate, lower if need be so that nothing is lost."""
-    trial = careful(way, load, rate, seconds)
-    while trial.lost:
-        trial = careful(way, load, trial.offered * 0.92, seconds)
-    return trial
+    def highest_rate(self, guess: float, seconds: float) -> float:
+        """A rate near the highest that is sustained: between one that is and is not.
 
+        Raises
+        ------
+        AssertionError
+            Not even a thousandth of the guess is sustained.
+        """
+        low, high = 0.0, math.inf
+        rate = guess
+        while high / max(low, 1.0) > _NEAR:
+            trial = self.careful(rate, seconds)
+            if trial.sustained:
+                low = rate
+                if trial.at_limit:
+                    break
+            else:
+                high = rate
+            assert high > guess / 1_000, "it sustains nothing"
+            if not low:
+                rate = high / _STEP
+            elif high == math.inf:
+                rate = low * _STEP
+            else:
+                rate = math.sqrt(low * high)
+        return low
 
-def to_frame(way: Way, load: Load, rate: float, seconds: float) -> Trial:
-    """Capture at a rate, lower if need be, into a DataFrame.
+    def unlost(self, rate: float, seconds: float) -> Trial:
+        """Capture at a rate, lower if need be so that nothing is lost."""
+        trial = self.careful(rate, seconds)
+        while trial.lost:
+            trial = self.careful(trial.offered * 0.92, seconds)
+        return trial
 
-    Raises
-    ------
-    AssertionError
-        The DataFrame has not one row for each record made.
-    """
-    trial = unlost(way, load, rate, seconds)
-    if isinstance(way, Other):
-        way.fetch()
-    gc.collect()
-    began = time.perf_counter()
-    frame = way.frame()
-    build = time.perf_counter() - began
-    assert len(frame) == trial.events, f"{len(frame)} rows of {trial.events} events"
-    return replace(trial, build=build)
+    def to_frame(self, rate: float, seconds: float) -> Trial:
+        """Capture at a rate, lower if need be, into a DataFrame.
+
+        Raises
+        ------
+        AssertionError
+            The DataFrame has not one row for each record made.
+        """
+        trial = self.unlost(rate, seconds)
+        if isinstance(self.way, Other):
+            self.way.fetch()
+        gc.collect()
+        began = time.perf_counter()
+        frame = self.way.frame()
+        build = time.perf_counter() - began
+        assert len(frame) == trial.events, f"{len(frame)} rows of {trial.events}"
+        return replace(trial, build=build)
 
 
 def way_of(name: str, load_pid: int, folder: Path) -> Way:
@@ -370,17 +408,18 @@ def way_of(name: str, load_pid: int, folder: Path) -> Way:
 
 
 @contextlib.contextmanager
-def all_ways(names: Sequence[str]) -> Iterator[tuple[Load, dict[str, Way]]]:
-    """Everything running, and ended again."""
+def all_ways(names: Sequence[str]) -> Iterator[dict[str, Runner]]:
+    """Every way at work on the same load, and ended again."""
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         load = Load()
         stack.callback(load.close)
-        ways: dict[str, Way] = {}
+        ways: dict[str, Runner] = {}
         for name in names:
-            ways[name] = way_of(name, load.pid, Path(folder))
-            stack.callback(ways[name].close)
-        yield load, ways
+            way = way_of(name, load.pid, Path(folder))
+            stack.callback(way.close)
+            ways[name] = Runner(way, load)
+        yield ways
 
 
 class Size(NamedTuple):
@@ -411,17 +450,17 @@ class Found(NamedTuple):
 
 def run(size: Size) -> Found:
     """Every way at its highest rate, in turn, several times."""
-    with all_ways(size.ways) as (load, ways):
+    with all_ways(size.ways) as ways:
         rates = {
-            name: highest_rate(way, load, WAYS[name].guess, size.seconds)
+            name: way.highest_rate(WAYS[name].guess, size.seconds)
             for name, way in ways.items()
         }
 
         def framed(name: str) -> Trial:
-            return to_frame(ways[name], load, rates[name], size.seconds)
+            return ways[name].to_frame(rates[name], size.seconds)
 
         def sustained(name: str) -> Trial:
-            return unlost(ways[name], load, rates[name], size.sustained)
+            return ways[name].unlost(rates[name], size.sustained)
 
         with_rows = [name for name in ways if name not in WITHOUT_ROWS]
         for name in with_rows:

@@ -116,16 +116,15 @@ def _from_disk(calls: int) -> Iterator[tuple[str, Point]]:
 
 def _captured(numbers: Sequence[int]) -> list[Point]:
     """Processor time of the agent and of this process, for so many calls."""
-    with capture.all_ways(("skbnb",)) as (load, ways):
-        way = ways["skbnb"]
-        assert isinstance(way, capture.Skbnb)
-        capture.capture(way, load, _RATE, 0.1)
-        return [_capture(way, load, number) for number in numbers]
+    with capture.all_ways(("skbnb",)) as ways:
+        return [_capture(ways["skbnb"], number) for number in numbers]
 
 
-def _capture(way: capture.Skbnb, load: capture.Load, number: int) -> Point:
+def _capture(runner: capture.Runner, number: int) -> Point:
+    way = runner.way
+    assert isinstance(way, capture.Skbnb)
     before = _processor_time() + way.agent_seconds
-    trial = capture.capture(way, load, _RATE, number / _RATE)
+    trial = runner.capture(_RATE, number / _RATE)
     assert not trial.lost
     spent = _processor_time() + way.agent_seconds - before
     return Point(trial.events, spent, way.size)
