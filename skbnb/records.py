@@ -7,8 +7,8 @@ distinct values (names, addresses) are ever turned into Python objects.
 
 from __future__ import annotations
 
-import ipaddress
 import itertools
+import socket
 import threading
 from collections.abc import (
     Callable,
@@ -562,19 +562,18 @@ class _Maker:
             return self._encode(*halves, self._fields["family"]), partial(
                 self._address, column.field
             )
-        if values.dtype.kind == "V":
-            return self._encode(*_halves(values)), lambda row: text(
-                values[row].tobytes()
-            )
-        return self._encode(values), lambda row: text(int(values[row]))
+        return self._encode(*_halves(values)), lambda row: text(values[row].item())
 
     def _encoded_of_socket(
         self, column: Column
     ) -> tuple[Encoded, Callable[[int], str | None]]:
-        socket, text = self._fields["socket"], self._text[column.name]
-        values = self._sockets[_OF_SOCKET_NAMES[column.name]]
-        firsts = first_rows(socket, len(values))
-        return Encoded(socket, firsts), lambda row: text(values[socket[row]].item())
+        sockets, text = self._fields["socket"], self._text[column.name]
+        values = np.ascontiguousarray(self._sockets[_OF_SOCKET_NAMES[column.name]])
+        # Of many sockets few have another owner, or place.
+        numbers, distinct = encode(*_halves(values))
+        codes = numbers[sockets]
+        firsts = first_rows(codes, len(distinct))
+        return Encoded(codes, firsts), lambda row: text(values[sockets[row]].item())
 
     def _encode(self, *columns: npt.NDArray[Any]) -> Encoded:
         """As `encode`, in room that is this thread's, until it is asked again."""
@@ -584,11 +583,9 @@ class _Maker:
 
     def _address(self, field: str, i: int) -> str:
         packed = self._fields[field][i].tobytes()
-        return str(
-            ipaddress.IPv6Address(packed)
-            if self._fields["family"][i] == 10
-            else ipaddress.IPv4Address(packed[:4])
-        )
+        if self._fields["family"][i] == _INET6:
+            return socket.inet_ntop(socket.AF_INET6, packed)
+        return socket.inet_ntop(socket.AF_INET, packed[:4])
 
 
 def _categorical(
@@ -645,7 +642,9 @@ def _only_used(
 
 
 def _halves(values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """Sixteen bytes each as whole numbers."""
+    """Whole numbers as they are, and sixteen bytes as such."""
+    if values.dtype.kind != "V":
+        return [values]
     first, second = values.view("<u8").reshape(-1, 2).T
     # All zeros where names are short and addresses IPv4.
     return [first, second] if second.any() else [first]
@@ -654,7 +653,8 @@ def _halves(values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
 # ------------------------------------------------------------------ values to text
 
 ETHERTYPES = {0x0800: "IPv4", 0x0806: "ARP", 0x86DD: "IPv6"}
-FAMILIES = {2: "inet", 10: "inet6"}
+_INET6 = 10
+FAMILIES = {2: "inet", _INET6: "inet6"}
 PROTOCOLS = {
     1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 47:
     "gre", 50: "esp", 51: "ah", 58: "icmpv6", 89: "ospf", 132: "sctp", 136: "udplite",

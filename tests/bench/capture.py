@@ -66,6 +66,7 @@ class About(NamedTuple):
 WAYS = {
     "skbnb": About("skbnb", 3e6),
     "libbpf": About("libbpf's consumer in C, to /dev/null", 3e6, 0.8),
+    "libbpf-keep": About("libbpf's consumer in C, into memory", 3e6),
     "bcc": About("BCC's callback, ring buffer", 2e5, 15),
     "bcc-perf": About("BCC's callback, perf buffer", 1.5e5, 15),
     "handbook-perf": About("handbook's program, perf buffer", 2e5, 30),
@@ -77,7 +78,7 @@ WAYS = {
 _STEP, _NEAR = 1.5, 1.06
 
 # Has nothing that a DataFrame could be made of.
-WITHOUT_ROWS = ("libbpf",)
+WITHOUT_ROWS = ("libbpf", "libbpf-keep")
 
 
 class Captured(NamedTuple):
@@ -154,9 +155,10 @@ class Skbnb:
 class Other:
     """One of flood_agent.py's. A list's way into this process is not counted."""
 
-    def __init__(self, way: str, load_pid: int, *arguments: str) -> None:
+    def __init__(self, name: str, load_pid: int, *arguments: str) -> None:
+        self.name = name
         self._process = subprocess.Popen(
-            agent_command(way, load_pid, *arguments),
+            agent_command(name, load_pid, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # BCC prints a line for each moment in which it lost something.
@@ -314,8 +316,16 @@ class Runner:
     ending: float = 0.0
 
     def __post_init__(self) -> None:
-        trial = self.capture(rate=1_000, seconds=0.3)
+        trial = self.capture(rate=10_000, seconds=0.3)
         self.ending = trial.capture - trial.load
+        if self.has_rows:
+            # What the first call of a library costs.
+            self._frame()
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is something that a DataFrame can be made of."""
+        return not (isinstance(self.way, Other) and self.way.name in WITHOUT_ROWS)
 
     def capture(self, rate: float, seconds: float) -> Trial:
         """Offer records at a rate, and capture them.
@@ -367,9 +377,9 @@ class Runner:
 
     def unlost(self, rate: float, seconds: float) -> Trial:
         """Capture at a rate, lower if need be so that nothing is lost."""
-        trial = self.careful(rate, seconds)
+        trial = self.capture(rate, seconds)
         while trial.lost:
-            trial = self.careful(trial.offered * 0.92, seconds)
+            trial = self.capture(trial.offered * 0.9, seconds)
         return trial
 
     def to_frame(self, rate: float, seconds: float) -> Trial:
@@ -381,14 +391,18 @@ class Runner:
             The DataFrame has not one row for each record made.
         """
         trial = self.unlost(rate, seconds)
+        rows, build = self._frame()
+        assert rows == trial.events, f"{rows} rows of {trial.events}"
+        return replace(trial, build=build)
+
+    def _frame(self) -> tuple[int, float]:
+        """How many rows its DataFrame has, and the seconds that it takes to make."""
         if isinstance(self.way, Other):
             self.way.fetch()
         gc.collect()
         began = time.perf_counter()
         frame = self.way.frame()
-        build = time.perf_counter() - began
-        assert len(frame) == trial.events, f"{len(frame)} rows of {trial.events}"
-        return replace(trial, build=build)
+        return len(frame), time.perf_counter() - began
 
 
 def way_of(name: str, load_pid: int, folder: Path) -> Way:
@@ -397,14 +411,15 @@ def way_of(name: str, load_pid: int, folder: Path) -> Way:
         return Skbnb(load_pid)
     if name == "bpftrace":
         return Bpftrace(load_pid, folder)
-    if name != "libbpf":
+    if name not in WITHOUT_ROWS:
         return Other(name, load_pid)
     program = folder / "consumer"
     # By its name: its headers need not be there, and the library is with BCC.
     sources = [str(HERE / "consumer.c"), "-l:libbpf.so.1"]
     command = ["cc", "-O2", "-o", str(program), *sources]
     subprocess.run(command, check=True)
-    return Other(name, load_pid, str(program))
+    keep = ("keep",) if name == "libbpf-keep" else ()
+    return Other(name, load_pid, str(program), *keep)
 
 
 @contextlib.contextmanager
@@ -433,8 +448,8 @@ class Size(NamedTuple):
     """Seconds of each load that is captured only."""
 
 
-FULL = Size(tuple(WAYS), 2, 1.5, 10)
-QUICK = Size(("skbnb", "libbpf", "bcc"), 1, 0.3, 0.3)
+FULL = Size(tuple(WAYS), 2, 0.7, 10)
+QUICK = Size(("skbnb", "libbpf", "libbpf-keep", "bcc"), 1, 0.3, 0.3)
 
 
 class Found(NamedTuple):
@@ -462,10 +477,7 @@ def run(size: Size) -> Found:
         def sustained(name: str) -> Trial:
             return ways[name].unlost(rates[name], size.sustained)
 
-        with_rows = [name for name in ways if name not in WITHOUT_ROWS]
-        for name in with_rows:
-            # Untouched memory and first calls of a library cost time once.
-            framed(name)
+        with_rows = [name for name, way in ways.items() if way.has_rows]
         found = Found({name: [] for name in with_rows}, {name: [] for name in ways}, [])
         parts = ((found.framed, framed), (found.sustained, sustained))
         for _, (trials, attempt) in itertools.product(range(size.rounds), parts):

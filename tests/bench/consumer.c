@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The least that can be done with records: libbpf's own consumer takes each from the ring, and writes
- * it to /dev/null. What this drains is the most that anyone could.
+ * it to /dev/null. What this drains is the most that anyone could. Or it keeps them in memory, as all
+ * must that look at them later: memory that is written to for the first time can cost more than all else.
  *
- * Run as `consumer FD`, the ring's; its standard input ends it, and then it says how many there were.
- * The prototypes are those of libbpf 1.0 and later (bpf/libbpf.h), whose headers need not be there.
+ * Run as `consumer FD`, the ring's, or `consumer FD keep`; its standard input ends it, and then it says
+ * how many there were. The prototypes are those of libbpf 1.0 and later (bpf/libbpf.h), whose headers
+ * need not be there.
  */
+#define _GNU_SOURCE
 #include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 struct ring_buffer;
@@ -26,14 +31,33 @@ static int take(void *ctx, void *data, size_t size)
 	return fwrite(data, size, 1, ctx) == 1 ? 0 : -1;
 }
 
+#define CHUNK (64UL << 20)
+
+static int keep(void *ctx, void *data, size_t size)
+{
+	static char *at, *end;
+
+	if (at + size > end) {
+		at = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (at == MAP_FAILED)
+			return -1;
+		madvise(at, CHUNK, MADV_HUGEPAGE);
+		end = at + CHUNK;
+	}
+	memcpy(at, data, size);
+	at += size;
+	count++;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	FILE *nowhere = fopen("/dev/null", "w");
 	struct ring_buffer *ring = NULL;
 	char line[8];
 
-	if (argc == 2 && nowhere)
-		ring = ring_buffer__new(atoi(argv[1]), take, nowhere, NULL);
+	if (argc >= 2 && nowhere)
+		ring = ring_buffer__new(atoi(argv[1]), argc == 2 ? take : keep, nowhere, NULL);
 	if (!ring)
 		return 1;
 	puts("started");

@@ -378,12 +378,12 @@ class HandbookTrace(Handbook):
 
 
 class Consumer(Way):
-    """libbpf's own consumer, in a C program that writes to /dev/null: the limit."""
+    """libbpf's own consumer, in a C program: the limit."""
 
-    def __init__(self, read_source: Callable[[str], str], path: str) -> None:
+    def __init__(self, read_source: Callable[[str], str], *command: str) -> None:
         super().__init__(read_source)
         here = os.getppid()
-        self._path = path
+        self._path, *self._arguments = command
         self._config = Config(here, here)
         self._program = Recorder(FLOOD, self._config, read_source, ROOT)
 
@@ -391,7 +391,7 @@ class Consumer(Way):
         """Start it, and attach."""
         ring = self._program.maps["records"].fd
         self._process = subprocess.Popen(
-            [self._path, str(ring)],
+            [self._path, str(ring), *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[ring],
@@ -419,6 +419,7 @@ OTHERS: dict[str, Callable[..., Way]] = {
     "handbook-perf": HandbookPerf,
     "handbook-trace": HandbookTrace,
     "libbpf": Consumer,
+    "libbpf-keep": Consumer,
 }
 
 

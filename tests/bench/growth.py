@@ -44,14 +44,14 @@ class Size(NamedTuple):
     captured, calls, processes, sockets
         The numbers that there are of each.
     recorded
-        Calls of a recording on disk.
+        Calls of recordings on disk.
     """
 
     captured: tuple[int, ...]
     calls: tuple[int, ...]
     processes: tuple[int, ...]
     sockets: tuple[int, ...]
-    recorded: int
+    recorded: tuple[int, ...]
 
 
 def powers(first: int, last: int) -> tuple[int, ...]:
@@ -59,8 +59,10 @@ def powers(first: int, last: int) -> tuple[int, ...]:
     return tuple(10**n for n in range(first, last + 1))
 
 
-FULL = Size(powers(3, 7), powers(3, 7), powers(0, 4), powers(0, 5), 10**8)
-QUICK = Size(powers(3, 4), powers(3, 4), (1, 100), (1, 100), 0)
+FULL = Size(powers(3, 7), powers(3, 7), powers(0, 4), powers(0, 5), powers(5, 6))
+# Some 40 GB on disk, and minutes to write them.
+WHOLE = FULL._replace(recorded=powers(5, 8))
+QUICK = Size(powers(3, 4), powers(3, 4), (1, 100), (1, 100), (10**4,))
 
 
 class Point(NamedTuple):
@@ -88,8 +90,8 @@ def run(size: Size) -> Curves:
             shape[by] = number
             for step, point in _steps(number, *map(str, shape.values())):
                 curves.setdefault(f"{step}, by {by}", []).append(point)
-    if size.recorded:
-        for step, point in _from_disk(size.recorded):
+    for number in size.recorded:
+        for step, point in _from_disk(number):
             curves.setdefault(f"{step}, by calls", []).append(point)
     return curves
 

@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-_WIDTH, _HEIGHT = 330, 240
-_LEFT, _TOP, _RIGHT, _BOTTOM = 52, 30, 10, 48
+_WIDTH, _HEIGHT = 330, 264
+# The bottom has room for six names, two in a row.
+_LEFT, _TOP, _RIGHT, _BOTTOM = 52, 30, 10, 72
 # Read on a light and on a dark page.
 _COLOURS = ("#1f8fd0", "#d0721f", "#3a9e4c", "#b05fc0", "#8a8a2a", "#c04f5f")
 _TEXT = "#7A7A7A"
@@ -25,15 +26,19 @@ def draw(panels: Mapping[str, Mapping[str, Curve]]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{size}" '
         f'font-family="sans-serif" font-size="11" fill="{_TEXT}">'
     ]
+    names = dict.fromkeys(name for curves in panels.values() for name in curves)
+    colours = dict(zip(names, _COLOURS, strict=False))
     for number, (title, curves) in enumerate(panels.items()):
         left, top = number % 2 * _WIDTH, number // 2 * _HEIGHT
         parts.append(f'<g transform="translate({left} {top})">')
-        parts += _panel(title, curves)
+        parts += _panel(title, curves, colours)
         parts.append("</g>")
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _panel(title: str, curves: Mapping[str, Curve]) -> Iterator[str]:
+def _panel(
+    title: str, curves: Mapping[str, Curve], colours: Mapping[str, str]
+) -> Iterator[str]:
     xs = [math.log10(x) for curve in curves.values() for x, _ in curve]
     ys = [math.log10(y) for curve in curves.values() for _, y in curve]
     across, up = _Axis(xs, _LEFT, _WIDTH - _RIGHT), _Axis(ys, _HEIGHT - _BOTTOM, _TOP)
@@ -41,16 +46,16 @@ def _panel(title: str, curves: Mapping[str, Curve]) -> Iterator[str]:
     for value in across.ticks:
         x = across.at(value)
         yield _line(x, _TOP, x, _HEIGHT - _BOTTOM, "#7A7A7A40")
-        yield _label(x, _HEIGHT - 34, "middle", value)
+        yield _label(x, _HEIGHT - _BOTTOM + 14, "middle", value)
     for value in up.ticks:
         y = up.at(value)
         yield _line(_LEFT, y, _WIDTH - _RIGHT, y, "#7A7A7A40")
         yield _label(_LEFT - 6, y + 4, "end", value)
     for number, (name, curve) in enumerate(curves.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = colours[name]
         yield from _curve(curve, across, up, colour)
         x = _LEFT + number % 2 * 135
-        y = _HEIGHT - 18 + number // 2 * 13
+        y = _HEIGHT - _BOTTOM + 30 + number // 2 * 13
         yield f'<text x="{x}" y="{y}" fill="{colour}">{escape(name)}</text>'
 
 
