@@ -429,7 +429,7 @@ def beside_the_handbook(found: Found) -> list[Line]:
         lines += [
             Line(f"{what}: time in programs",
                  over_rounds(of_programs_, ours, theirs), " x", 2, goal=goal),
-            Line(f"{what}: time of the task beyond that without a trace",
+            Line(f"{what}: the task's time",
                  over_rounds(beyond, timed[name], timed["nothing"], timed[HANDBOOK]),
                  " x", 2, goal=goal),
         ]  # fmt: skip
