@@ -322,27 +322,36 @@ def control(kind: Kind, **fields: object) -> Frame:
 
 # Payloads of so many bytes are read into memory that has large pages, of so much each.
 _LARGE = 1 << 16
-_AT_ONCE = 32 << 20
+_AT_ONCE = 16 << 20
 
 
 class _Memory:
     """Memory for payloads, which the kernel may make of large pages.
 
     To write to memory for the first time takes longer than to read a record, and with
-    large pages a fraction of that.
+    large pages a fraction of that. Where payloads are not kept, as those of a
+    recording, two pieces take turns.
     """
 
     def __init__(self) -> None:
         self._left = memoryview(b"")
+        self._now = self._before = _large_pages(mmap.PAGESIZE)
 
     def room(self, length: int) -> memoryview:
         """So many bytes; of few a copy is to be kept, and not these."""
         if length < _LARGE:
             return memoryview(bytearray(length))
         if length > len(self._left):
-            self._left = memoryview(_large_pages(max(length, _AT_ONCE)))
+            self._left = memoryview(b"")
+            self._now, self._before = self._another(length), self._now
+            self._left = memoryview(self._now)
         room, self._left = self._left[:length], self._left[length:]
         return room
+
+    def _another(self, length: int) -> mmap.mmap:
+        if length <= len(self._before) and _is_free(self._before):
+            return self._before
+        return _large_pages(max(length, _AT_ONCE))
 
 
 def _large_pages(size: int) -> mmap.mmap:
@@ -351,6 +360,15 @@ def _large_pages(size: int) -> mmap.mmap:
     with contextlib.suppress(OSError, AttributeError):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return memory
+
+
+def _is_free(memory: mmap.mmap) -> bool:
+    """Whether nothing looks at it any more: only then may its size be set."""
+    try:
+        memory.resize(len(memory))
+    except (BufferError, SystemError):  # the second where no size can be set
+        return False
+    return True
 
 
 class Reader:

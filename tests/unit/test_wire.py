@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import json
+import mmap
 from typing import BinaryIO, cast
 
 import pytest
@@ -132,6 +133,31 @@ def test_control_frames_that_are_no_objects(payload: bytes) -> None:
 def test_control_frames_are_json() -> None:
     frame = control(Kind.LOG, text="é\n")
     assert json.loads(bytes(frame.payload)) == frame.json == {"text": "é\n"}
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_memory_of_large_payloads_is_used_again_unless_they_are_kept(
+    monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    pieces = []
+
+    def piece(size: int) -> mmap.mmap:
+        pieces.append(size)
+        return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+    monkeypatch.setattr(wire, "_AT_ONCE", 3 * wire._LARGE)
+    monkeypatch.setattr(wire, "_large_pages", piece)
+    whole = [bytes([number]) * wire._LARGE for number in range(200)]
+    stream = b"".join(Frame(Kind.EVENTS, one).pack() for one in whole)
+    reader = Reader(io.BytesIO(MAGIC + stream))
+    pieces.clear()
+    if kept:
+        found = [frame.payload for frame in reader]
+        assert [bytes(one) for one in found] == whole
+        assert len(pieces) == 67
+    else:
+        assert [bytes(frame.payload) for frame in reader] == whole
+        assert len(pieces) == 2
 
 
 @pytest.mark.parametrize("missing", [0, 1, wire._LARGE])
