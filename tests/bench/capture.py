@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol, cast
 
@@ -155,10 +155,9 @@ class Skbnb:
 class Other:
     """One of flood_agent.py's. A list's way into this process is not counted."""
 
-    def __init__(self, name: str, load_pid: int, *arguments: str) -> None:
-        self.name = name
+    def __init__(self, way: str, load_pid: int, *arguments: str) -> None:
         self._process = subprocess.Popen(
-            agent_command(name, load_pid, *arguments),
+            agent_command(way, load_pid, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # BCC prints a line for each moment in which it lost something.
@@ -302,18 +301,19 @@ class Trial:
 
 @dataclass
 class Runner:
-    """A way, and the load that it captures.
+    """A way by its name in `WAYS`, and the load that it captures.
 
-    Parameters
+    Attributes
     ----------
     ending
         Seconds that it takes to end, though nothing is left: a program may have to
         detach itself, and to leave. That is not held against its rate.
     """
 
+    name: str
     way: Way
     load: Load
-    ending: float = 0.0
+    ending: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         trial = self.capture(rate=10_000, seconds=0.3)
@@ -325,7 +325,7 @@ class Runner:
     @property
     def has_rows(self) -> bool:
         """Whether there is something that a DataFrame can be made of."""
-        return not (isinstance(self.way, Other) and self.way.name in WITHOUT_ROWS)
+        return self.name not in WITHOUT_ROWS
 
     def capture(self, rate: float, seconds: float) -> Trial:
         """Offer records at a rate, and capture them.
@@ -433,7 +433,7 @@ def all_ways(names: Sequence[str]) -> Iterator[dict[str, Runner]]:
         for name in names:
             way = way_of(name, load.pid, Path(folder))
             stack.callback(way.close)
-            ways[name] = Runner(way, load)
+            ways[name] = Runner(name, way, load)
         yield ways
 
 
