@@ -44,7 +44,12 @@ struct settings {
 	u64 options;		/* enum option */
 };
 
-BPF_ARRAY(counters, u64, COUNTERS);
+/*
+ * Mapped into the agent, which reads it while a trace runs: on the CPU where a task reads by bpf(2),
+ * the kernel leaves kprobes' programs out (bpf_disable_instrumentation() of include/linux/bpf.h),
+ * and goes on to if it takes the CPU from that task meanwhile.
+ */
+BPF_F_TABLE("array", u32, u64, counters, COUNTERS, BPF_F_MMAPABLE);
 BPF_ARRAY(settings, struct settings, 1);
 
 static __always_inline void count_one(int which)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import re
 import struct
@@ -46,6 +47,8 @@ class Map:
         size = shape.value_size
         if shape.kind in _PER_CPU:
             size = (size + 7) // 8 * 8 * _possible_cpus()
+        self._entries = shape.entries
+        self._mapped = memoryview(b"")
         self._key = ctypes.create_string_buffer(shape.key_size)
         self._value = ctypes.create_string_buffer(size)
 
@@ -67,9 +70,16 @@ class Map:
         self._key.raw, self._value.raw = key, value
         self._do(_UPDATE, ctypes.addressof(self._value))
 
-    def number(self, index: int) -> int:
-        """The 64-bit number at an index of an array."""
-        return int.from_bytes(self.get(struct.pack("=I", index)) or b"", "little")
+    def numbers(self) -> memoryview:
+        """The 64-bit numbers of an array with ``BPF_F_MMAPABLE``, until it is closed.
+
+        They are read without a system call, as they stand at that moment.
+        """
+        if not self._mapped:
+            size = self._entries * 8
+            memory = mmap.mmap(self.fd, size, mmap.MAP_SHARED, mmap.PROT_READ)
+            self._mapped = memoryview(memory).cast("Q")
+        return self._mapped
 
     def items(self) -> Iterator[tuple[bytes, bytes]]:
         """All keys and their values, while nothing is added or deleted."""
@@ -122,6 +132,7 @@ class Map:
 
     def close(self) -> None:
         """Give it back."""
+        self._mapped.release()
         os.close(self.fd)
 
 

@@ -136,7 +136,7 @@ class Program:
         self.maps = self._loaded.maps
         attachments = (*self._needed(), *probe.copies)
         self._skips = {one.function: one.skips for one in attachments}
-        self._counters = self.maps["counters"]
+        self._counters = self.maps["counters"].numbers()
 
     @classmethod
     def key(cls, probe: Probe, config: Config) -> tuple[object, ...]:
@@ -267,7 +267,7 @@ class Program:
 
     def counters(self) -> dict[str, int]:
         """The kernel's counters, since the program was loaded."""
-        counted = {name: self._counters.number(i) for i, name in enumerate(COUNTERS)}
+        counted = dict(zip(COUNTERS, self._counters))
         counted["emitted"] = counted["counted"] = counted["foreign"] = 0
         return {**counted, **self._skipped()}
 
@@ -281,7 +281,8 @@ class Program:
 
     def lost(self) -> int:
         """Of the counters, how many calls the kernel had no room for."""
-        return self._counters.number(_LOST)
+        lost: int = self._counters[_LOST]
+        return lost
 
     def close(self) -> None:
         """Unload everything."""

@@ -276,7 +276,7 @@ class Handbook(Way):
         raise NotImplementedError
 
     def _counted(self, name: str) -> int:
-        return self._programs.maps["counters"].number(COUNTERS.index(name))
+        return self._programs.maps["counters"].numbers()[COUNTERS.index(name)]
 
     def start(self) -> None:
         """Attach."""

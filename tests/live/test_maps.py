@@ -16,6 +16,7 @@ from skbnb.agent.maps import Map
 from skbnb.agent.objects import Shape
 
 HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY = 1, 2, 5, 6
+MMAPABLE = 1 << 10
 CPUS = 64  # more values than this a machine of ours has not
 
 Make = Callable[..., Map]
@@ -51,8 +52,19 @@ def test_we_read_what_libbpf_writes(make: Make, libbpf: ctypes.CDLL) -> None:
     table = make(ARRAY)
     key, value = struct.pack("=I", 9_999), struct.pack("=Q", 1 << 63 | 5)
     assert libbpf.bpf_map_update_elem(table.fd, key, value, ctypes.c_ulonglong()) == 0
-    assert table.number(9_999) == 1 << 63 | 5
-    assert table.number(0) == 0
+    assert table.get(key) == value
+    assert table.get(bytes(4)) == bytes(8)
+
+
+def test_numbers_are_read_as_they_stand() -> None:
+    table = Map(Shape("of_a_test", ARRAY, 4, 8, 10_000, MMAPABLE))
+    numbers = table.numbers()
+    assert numbers.tolist() == [0] * 10_000
+    table.set(struct.pack("=I", 9_999), struct.pack("=Q", 1 << 63 | 5))
+    assert numbers[9_999] == 1 << 63 | 5
+    table.close()
+    with pytest.raises(ValueError, match="released"):
+        numbers[0]
 
 
 def test_what_is_not_there(make: Make) -> None:
