@@ -90,7 +90,7 @@ class _Table:
             np.take(self._number, slot, out=codes)
         differ = np.zeros(len(slot), np.bool_)
         for values, column in zip(self._values, columns, strict=True):
-            differ |= values[slot] != column
+            differ |= values.take(slot) != column
         return np.flatnonzero(differ) + start
 
     def _add(
@@ -130,9 +130,12 @@ def _encode_by_pandas(columns: Sequence[NDArray[Any]]) -> Encoded:
 def _encode_bytes(values: NDArray[np.uint8]) -> Encoded:
     """Those of one byte, which are numbers already."""
     firsts = np.full(256, -1)
+    is_new = np.ones(256, np.bool_)
     for piece in pieces(len(values)):
         here = values[piece]
-        fresh = (np.bincount(here, minlength=256) > 0) & (firsts < 0)
-        for number in np.flatnonzero(fresh):
+        if not is_new.take(here).any():
+            continue
+        for number in np.flatnonzero((np.bincount(here, minlength=256) > 0) & is_new):
             firsts[number] = piece.start + np.argmax(here == number)
+            is_new[number] = False
     return Encoded(values, firsts)

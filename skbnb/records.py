@@ -510,8 +510,14 @@ class _Maker:
         fields = self._fields
         if has in _OF_SOCKET_NAMES.values():
             return has, (self._sockets[has] == 0)[fields["socket"]]
-        seen = fields[has] if isinstance(has, str) else fields["present"] & has
-        return has, np.equal(seen, 0)
+        seen, bits = (
+            (fields[has], None) if isinstance(has, str) else (fields["present"], has)
+        )
+        absent = np.empty(len(seen), bool)
+        for piece in pieces(len(seen)):
+            here = seen[piece] if bits is None else seen[piece] & bits
+            np.equal(here, 0, out=absent[piece])
+        return has, absent
 
     def column(self, column: Column) -> Any:
         """Its values."""
@@ -605,14 +611,18 @@ def _categorical(
     )
     table[known] = [number.get(text, -1) for text in texts]
     numbers = np.empty(len(codes), table.dtype)
-    used = np.zeros(len(wanted) + 1, bool)
     for piece in pieces(len(codes)):
-        numbers[piece] = table[codes[piece]]
+        here = numbers[piece]
+        np.take(table, codes[piece], out=here, mode="clip")
         if absent is not None:
-            np.putmask(numbers[piece], absent[piece], -1)
-        used[numbers[piece]] = True  # what is absent, -1, is the last
-    if not fixed and not used[:-1].all():
-        wanted, numbers = _only_used(wanted, numbers, used)
+            # Of what is absent all bits are set, which is -1.
+            np.bitwise_or(here, np.negative(absent[piece].view(np.int8)), out=here)
+    if not fixed:
+        # What the first row with a value says settles it for nearly all.
+        used = np.zeros(len(wanted) + 1, bool)
+        used[numbers[firsts[known]]] = True  # what is absent, -1, is the last
+        if not used[:-1].all():
+            wanted, numbers = _only_used(wanted, numbers, used)
     few = len(wanted) <= _FEW
     dtype = _dtype_of_few(tuple(wanted)) if few else _dtype(wanted)
     return pd.Categorical.from_codes(numbers, dtype=dtype, validate=False)
@@ -629,10 +639,24 @@ _dtype_of_few = lru_cache(maxsize=256)(_dtype)
 
 
 def _only_used(
-    texts: Sequence[str], numbers: npt.NDArray[Any], used: npt.NDArray[np.bool_]
+    texts: list[str], numbers: npt.NDArray[Any], used: npt.NDArray[np.bool_]
 ) -> tuple[list[str], npt.NDArray[Any]]:
-    """Leave out the texts that stand only where the value is absent."""
+    """Leave out the texts that stand only where the value is absent.
+
+    Parameters
+    ----------
+    texts
+        All of them.
+    numbers
+        Each row's text, by its place; -1 where it is absent.
+    used
+        Which texts are known to be in a row; and one more.
+    """
+    for piece in pieces(len(numbers)):
+        used[numbers[piece]] = True
     kept = np.flatnonzero(used[:-1])
+    if len(kept) == len(texts):
+        return texts, numbers
     table = np.full(len(used), -1, np.min_scalar_type(-len(kept) - 1))
     table[kept] = np.arange(len(kept))
     renumbered = np.empty(len(numbers), table.dtype)
