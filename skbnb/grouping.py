@@ -134,13 +134,18 @@ def combinations(columns: Sequence[Numbered]) -> Table:
 
 def _keys(
     columns: Sequence[Numbered], shape: Sequence[int], piece: slice
-) -> NDArray[np.intp]:
+) -> NDArray[Any]:
     """One number for those of all columns; what is absent, -1, is counted from 0."""
-    keys = np.zeros(len(columns[0].codes[piece]), np.intp)
+    cells = math.prod(shape)
+    # The narrower, the more of them a processor calculates at once.
+    dtype = np.min_scalar_type(-cells) if cells < 1 << 31 else np.dtype(np.intp)
+    keys = np.zeros(len(columns[0].codes[piece]), dtype)
+    absent = 0
     for (codes, _), size in zip(columns, shape, strict=True):
-        keys *= size
-        keys += codes[piece]
-        keys += 1
+        keys *= dtype.type(size)
+        keys += codes[piece].astype(dtype, copy=False)
+        absent = absent * size + 1
+    keys += dtype.type(absent)
     return keys
 
 
@@ -172,14 +177,14 @@ def sums(
     """
     size = len(group.values) + 1
     total, known = np.zeros(size), np.zeros(size)
+    array = values.array  # of a Series each piece would copy what is known of the trace
     for piece in pieces(len(values)):
-        of_piece = values.iloc[piece]
-        has = counted[piece] & of_piece.notna().to_numpy()
-        numbers = of_piece.to_numpy(np.float64, na_value=0)
-        codes = group.codes[piece].astype(np.intp) % size
+        has = counted[piece] & ~array[piece].isna()
+        numbers = array[piece].to_numpy(np.float64, na_value=0)
+        codes = group.codes[piece].astype(np.intp) + 1
         total += np.bincount(codes, numbers * has, size)
         known += np.bincount(codes, has, size)
-    return total, known > 0
+    return np.roll(total, -1), np.roll(known > 0, -1)
 
 
 def has_one_of(
