@@ -115,9 +115,12 @@ class Packets:
         except OptionError as error:
             text = str(error)
         self._note.value = f"<p>{escape(text)}</p>" if text else ""
+        # Once, at the end: other options may have the same value, or another.
+        self._choice.unobserve(self._draw_one, "value")
         self._choice.options = options
         self._choice.value = options[0][1] if options else None
         self._choice.layout.display = "" if options else "none"
+        self._choice.observe(self._draw_one, "value")
         self._draw_one()
 
     def _draw_one(self, _: object = None) -> None:
