@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from .errors import StreamError
@@ -145,6 +146,15 @@ class _Map:
         self.view = memoryview(self._map)
         self._looked_at = 0
 
+    @contextlib.contextmanager
+    def in_steps(self) -> Iterator[None]:
+        """What is looked at meanwhile lies far apart: read nothing around it."""
+        self._map.madvise(mmap.MADV_RANDOM)
+        try:
+            yield
+        finally:
+            self._map.madvise(mmap.MADV_NORMAL)
+
     def read(self, start: int, stop: int) -> Payload:
         # Whoever reads behind the end of the file is killed, by SIGBUS.
         if self._map.size() < stop:
@@ -189,7 +199,8 @@ def opened(path: str | os.PathLike[str]) -> Frames:
     frames = Frames()
     frames.read = content.read
     reader = BufferReader(content.view)
-    for frame in reader:
-        content.look_at(len(frame.payload))
-        frames.put(frame.kind, reader.at)
+    with content.in_steps():
+        for frame in reader:
+            content.look_at(len(frame.payload))
+            frames.put(frame.kind, reader.at)
     return frames

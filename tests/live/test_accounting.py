@@ -24,6 +24,7 @@ from skbnb.transport import AGENT_PYTHON, AgentTransport, agent_archive
 from skbnb.wire import PARTS, Frame, Kind
 from tests.ledger import Fault
 from tests.live import traffic
+from tests.live.bpftrace import Bpftrace
 from tests.live.traffic import apart
 
 CLONES = 10_000  # of each process; a ring of 1 MiB holds some 5,000 records
@@ -117,6 +118,26 @@ def until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+# By the number that is the command, of enum bpf_cmd of include/uapi/linux/bpf.h.
+_ASKED = """
+tracepoint:syscalls:sys_enter_bpf /pid == %d/ { @calls[args->cmd] = count(); }
+"""
+_OBJ_GET_INFO_BY_FD = 15
+
+
+@pytest.mark.parametrize("via", ["ring", "perf", "trace", "count"])
+def test_no_map_is_read_by_a_call_while_a_trace_runs(
+    agent: Stoppable, via: str
+) -> None:
+    # Meanwhile the kernel would leave out programs of kprobes: see bpf/skb_count.h.
+    session = begin(agent, via=via)
+    with contextlib.closing(Bpftrace(_ASKED % agent.pid, int)) as asked:
+        flood(0.5)  # enough for the agent to tell how far it is
+        until(lambda: bool(asked.counts()))
+        assert set(asked.counts()) == {_OBJ_GET_INFO_BY_FD}
+    assert len(end(session).events)
 
 
 def assert_adds_up(trace: Trace, counts: Trace, made: dict[int, int]) -> dict[str, Any]:
