@@ -114,7 +114,8 @@ def _clock_step(hello: Fields, stats: Fields) -> float | None:
 def captured_in(rows: pd.DataFrame) -> int:
     """Calls that are in the rows."""
     if "kind" in rows:
-        return int(rows["kind"].isin(["clone", "failed"]).sum())
+        # Of few rows in a tenth of the time that isin() takes.
+        return sum(int((rows["kind"] == kind).sum()) for kind in ("clone", "failed"))
     return int(rows["clones"].sum())
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoded", "encode"]
 
-_SLOT_BITS = 16
+_SLOT_BITS = 16  # at most: for few rows there are four or more slots for each
 # Odd, and without a pattern: multiplied by one the highest bits depend on all others.
 _MULTIPLIERS = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 
@@ -55,8 +55,9 @@ def encode(*columns: NDArray[Any], out: NDArray[np.int32] | None = None) -> Enco
     """
     if len(columns) == 1 and columns[0].itemsize == 1:
         return _encode_bytes(columns[0])
-    table = _Table(len(columns))
-    codes = np.empty(len(columns[0]), np.int32) if out is None else out
+    rows = len(columns[0])
+    table = _Table(len(columns), min(_SLOT_BITS, rows.bit_length() + 2))
+    codes = np.empty(rows, np.int32) if out is None else out
     left = [
         table.encode([column[piece] for column in columns], piece.start, codes[piece])
         for piece in pieces(len(codes))
@@ -72,8 +73,9 @@ def encode(*columns: NDArray[Any], out: NDArray[np.int32] | None = None) -> Enco
 class _Table:
     """The values that have come so far, each in the slot that its hash says."""
 
-    def __init__(self, columns: int) -> None:
-        slots = 1 << _SLOT_BITS
+    def __init__(self, columns: int, bits: int) -> None:
+        self._bits = bits
+        slots = 1 << bits
         self._number = np.full(slots, -1, np.int32)
         self._values = [np.zeros(slots, np.uint64) for _ in range(columns)]
         self.firsts: list[int] = []
@@ -82,7 +84,7 @@ class _Table:
         self, columns: Sequence[NDArray[Any]], start: int, codes: NDArray[np.int32]
     ) -> NDArray[np.intp]:
         """Fill in the codes of a piece; give the rows whose slot is another's."""
-        slot = _hashed(columns)
+        slot = _hashed(columns, self._bits)
         np.take(self._number, slot, out=codes)
         fresh = np.flatnonzero(codes < 0)
         if len(fresh):
@@ -109,11 +111,12 @@ class _Table:
         self.firsts += (rows + start).tolist()
 
 
-def _hashed(columns: Sequence[NDArray[Any]]) -> NDArray[np.intp]:
+def _hashed(columns: Sequence[NDArray[Any]], bits: int) -> NDArray[np.intp]:
+    """A number of so many bits for each row."""
     mixed = np.zeros(len(columns[0]), np.uint64)
     for column, multiplier in zip(columns, _MULTIPLIERS, strict=False):
         mixed ^= column * np.uint64(multiplier)
-    mixed >>= np.uint64(64 - _SLOT_BITS)
+    mixed >>= np.uint64(64 - bits)
     return mixed.view(np.intp)
 
 

@@ -92,7 +92,11 @@ class Filter:
     def _conditions(self) -> Iterator[Condition]:
         if self.scope not in (None, "all"):
             names = [scope.name.lower() for scope in WITHIN[self.scope]]
-            yield Condition("scope", "isin", (names,))
+            # Of one it takes a tenth of the time.
+            one = len(names) == 1
+            yield Condition(
+                "scope", *(("eq", (names[0],)) if one else ("isin", (names,)))
+            )
         for column, chosen in (("pid", self.pid), ("comm", self.comm)):
             if chosen is not None:
                 yield Condition(column, "eq", (chosen,))

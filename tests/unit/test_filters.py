@@ -67,7 +67,7 @@ def test_any_text_is_looked_for_and_never_run(text: str) -> None:
 def test_the_expression_is_pandas() -> None:
     wanted = Filter(scope="cell", pid=7, reason=UNKNOWN, since=0.5)
     assert wanted.expression("skbnb.last.select('all')") == (
-        "skbnb.last.select('all')[lambda df: df['scope'].isin(['cell']) & "
+        "skbnb.last.select('all')[lambda df: df['scope'].eq('cell') & "
         "df['pid'].eq(7) & df['reason'].isna() & df['t'].ge(0.5)]"
     )
 
