@@ -137,8 +137,8 @@ def _keys(
 ) -> NDArray[Any]:
     """One number for those of all columns; what is absent, -1, is counted from 0."""
     cells = math.prod(shape)
-    # The narrower, the more of them a processor calculates at once.
-    dtype = np.min_scalar_type(-cells) if cells < 1 << 31 else np.dtype(np.intp)
+    # The narrower, the more of them a processor calculates at once. It holds `cells`.
+    dtype = np.min_scalar_type(-cells - 1) if cells < 1 << 31 else np.dtype(np.intp)
     keys = np.zeros(len(columns[0].codes[piece]), dtype)
     absent = 0
     for (codes, _), size in zip(columns, shape, strict=True):

@@ -8,7 +8,15 @@ import pandas as pd
 import pytest
 
 from skbnb import grouping
-from skbnb.grouping import bins, combinations, ends, numbered, sums, with_numbers
+from skbnb.grouping import (
+    Numbered,
+    bins,
+    combinations,
+    ends,
+    numbered,
+    sums,
+    with_numbers,
+)
 
 
 @pytest.fixture(params=[7, 1 << 18], ids=["pieces", "one piece"])
@@ -50,6 +58,17 @@ def test_combinations(rows: int, names: int) -> None:
     # Sorted, and what is absent is the last.
     order = np.lexsort([pid, np.where(name < 0, names, name)])
     assert (order == np.arange(len(order))).all()
+
+
+# As many as numbers of one byte and of two have values, and half of that.
+@pytest.mark.parametrize("cells", [1 << 7, 1 << 8, 1 << 15, 1 << 16])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_combinations_as_many_as_a_narrow_number_holds(cells: int, more: int) -> None:
+    values = np.arange(cells + more - 1)
+    column = Numbered(np.r_[-1, values, values[::-1]], values)
+    (places,), rows = combinations([column])
+    assert places.tolist() == [*values, -1]
+    assert rows.tolist() == [2] * len(values) + [1]
 
 
 @pytest.mark.usefixtures("pieces")
