@@ -30,7 +30,7 @@ class Background:
     def __init__(self, tracing: notebook.Tracing) -> None:
         self._tracing = tracing
         self.trace = tracing.begin()
-        self._progress = Progress(self.trace.selection.effective_scope)
+        self._progress = Progress(self.trace.selection)
         self._live: Live | None = None
 
     @property

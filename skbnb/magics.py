@@ -239,7 +239,7 @@ class Run:
             from .panel import Live
         trace = self._tracing.begin()
         if is_live:
-            progress = Progress(trace.selection.effective_scope)
+            progress = Progress(trace.selection)
             if has_widgets:
                 self._live = Live(progress, self._tracing.so_far)
                 self._display = display(self._live, display_id=True)

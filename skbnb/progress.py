@@ -15,7 +15,8 @@ from .charts.palette import GREY, PALETTE
 from .charts.rows import row_axis
 from .frames import Frames
 from .payloads import Form
-from .schema import WITHIN, Kind
+from .schema import Kind
+from .traces import Selection
 from .units import counted, duration, nice, printable, si
 from .wire import LOST, Frame, Payload
 from .wire import Kind as FrameKind
@@ -38,8 +39,8 @@ class Progress:
 
     Parameters
     ----------
-    scope
-        Whose clones are counted by process and over time: as in `traces.Selection`.
+    selection
+        Which clones are counted by process and over time.
 
     Attributes
     ----------
@@ -53,10 +54,10 @@ class Progress:
     in_file
         How many of them are in a file, and not held in memory.
     clones
-        Within the scope.
+        Of the selection.
     """
 
-    scope: str = "cell"
+    selection: Selection = field(default_factory=Selection)
     began: float | None = None
     calls: int | None = None
     lost: int | None = None
@@ -102,9 +103,7 @@ class Progress:
         records = self._form.records(payload)
         is_call = np.isin(records["kind"], [Kind.CLONE, Kind.FAILED])
         self._kept += int(is_call.sum())
-        chosen = (records["kind"] == Kind.CLONE) & np.isin(
-            records["scope"], WITHIN[self.scope]
-        )
+        chosen = (records["kind"] == Kind.CLONE) & self.selection.of_records(records)
         pids, times = records["pid"][chosen], records["ts"][chosen] / 1e9
         self.clones += len(pids)
         if not len(pids):
@@ -137,17 +136,23 @@ class Progress:
         """What a person wants to know while waiting, in one line."""
         seconds = self.seconds()
         rate = self.clones / seconds if seconds else 0.0
+        scope = self.selection.effective_scope
         words = [
             duration(seconds),
-            f"{counted(self.clones, 'clone')} of the {self.scope}"
-            if self.scope != "all"
+            f"{counted(self.clones, 'clone')} of the {scope}"
+            if scope != "all"
             else counted(self.clones, "clone"),
+            *self._only(),
             f"{si(rate, '').rstrip()} a second",
             self._in_all(),
             self._loss(),
             self._where(),
         ]
         return " · ".join(words)
+
+    def _only(self) -> list[str]:
+        filters = self.selection.filters
+        return [f"only {printable(filters)}"] if filters else []
 
     def _in_all(self) -> str:
         if self.calls is None:
@@ -171,7 +176,8 @@ class Progress:
 
     def _of(self) -> str:
         processes = counted(len(self._by_process), "process")
-        return f"so far {counted(self.clones, 'clone')} of {processes}"
+        so_far = f"so far {counted(self.clones, 'clone')} of {processes}"
+        return " · ".join([so_far, *self._only()])
 
     def processes(self) -> Chart:
         """Chart the processes with the most clones so far, as bars."""

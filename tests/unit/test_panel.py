@@ -278,7 +278,7 @@ def test_without_widgets_it_is_what_the_trace_is(open_widgets: set[str]) -> None
 
 def test_live_follows_and_makes_room_for_the_panel(open_widgets: set[str]) -> None:
     frames = [*BEGIN, records(1000)]
-    live = Live(Progress("all"), lambda: frames)
+    live = Live(Progress(Selection("all")), lambda: frames)
     assert "900 clones" in live._line.value
     assert all(output.outputs for output in live._outputs)
     panel = panel_of(example_with_devices())

@@ -12,6 +12,7 @@ import pytest
 from skbnb.frames import Frames
 from skbnb.progress import Progress
 from skbnb.schema import RECORD, Kind, Scope
+from skbnb.traces import Selection
 from skbnb.wire import LOST, Frame, control
 from skbnb.wire import Kind as FrameKind
 from tests.records import hello
@@ -41,7 +42,7 @@ BEGIN = [
 
 
 def test_counts_by_scope_and_only_once() -> None:
-    of_cell, of_all = Progress("cell"), Progress("all")
+    of_cell, of_all = Progress(Selection("cell")), Progress(Selection("all"))
     frames = [*BEGIN]
     for _ in range(3):
         frames.append(records(1000))
@@ -54,11 +55,27 @@ def test_counts_by_scope_and_only_once() -> None:
     assert sum(of_all.processes().totals) == of_all.clones
 
 
+def test_counts_what_is_chosen_and_says_what_that_is() -> None:
+    progress = Progress(Selection(comm="curl"))
+    progress.take([*BEGIN, records(30)])
+    # Every third, and each tenth is no call.
+    assert progress.clones == 9
+    assert progress.processes().y.rows == ("curl 1000",)
+    assert " · 9 clones · only comm curl · " in progress.line()
+    assert (
+        progress.timeline().subtitle == "so far 9 clones of 1 process · only comm curl"
+    )
+    of_process = Progress(Selection("cell", pid=1001))
+    of_process.take([*BEGIN, records(30)])
+    assert of_process.clones == 5
+    assert " · 5 clones of the cell · only pid 1001 · " in of_process.line()
+
+
 @pytest.mark.parametrize("seconds", [0.01, 5.9, 6.1, 70.0, 5000.0])
 def test_bins_become_wider_and_lose_nothing(
     seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    progress = Progress("all")
+    progress = Progress(Selection("all"))
     frames = [*BEGIN]
     for part in range(5):
         frames.append(records(500, first=part * seconds / 5, seconds=seconds / 5))
@@ -72,7 +89,7 @@ def test_bins_become_wider_and_lose_nothing(
 
 def test_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "monotonic", lambda: 110.0)
-    progress = Progress("cell")
+    progress = Progress(Selection("cell"))
     counts = {"calls": 2000, **NOTHING}
     progress.take([*BEGIN, records(1000), control(FrameKind.PROGRESS, **counts)])
     assert progress.line() == (
@@ -88,7 +105,7 @@ def test_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_of_all_there_are_no_fewer_than_have_come() -> None:
-    progress = Progress("all")
+    progress = Progress(Selection("all"))
     counts = {"calls": 500, **NOTHING}
     progress.take([*BEGIN, control(FrameKind.PROGRESS, **counts), records(1000)])
     assert " · 900 clones · " in progress.line()
@@ -96,7 +113,7 @@ def test_of_all_there_are_no_fewer_than_have_come() -> None:
 
 
 def test_frames_are_counted_once_by_however_many_threads() -> None:
-    progress = Progress("all")
+    progress = Progress(Selection("all"))
     frames = [*BEGIN, *[records(1000)] * 50]
     threads = [threading.Thread(target=progress.take, args=[frames]) for _ in range(8)]
     for thread in threads:
@@ -107,7 +124,7 @@ def test_frames_are_counted_once_by_however_many_threads() -> None:
 
 
 def test_names_are_safe_to_show() -> None:
-    progress = Progress("all")
+    progress = Progress(Selection("all"))
     progress.take([*BEGIN, records(30)])
     assert set(progress.processes().y.rows) == {
         *("curl 1000", "<img src=x> 1001", "\\x1b[31m 1002")
@@ -124,7 +141,7 @@ def test_before_anything_came() -> None:
 
 
 def test_what_is_in_a_file_is_not_held() -> None:
-    progress, frames = Progress("all"), Frames(BEGIN)
+    progress, frames = Progress(Selection("all")), Frames(BEGIN)
     frames.append(records(1000))
     progress.take(frames)
     assert progress.line().endswith(" · 192 kB held")

@@ -91,7 +91,7 @@ def test_live_views_see_what_is_in_the_file(path: Path) -> None:
     agent = Agent(made)
     session = Session(agent, CONFIG, record=path)
     session.start()
-    progress, lines = Progress("all"), Lines(ALL)
+    progress, lines = Progress(Selection("all")), Lines(ALL)
     seen = []
     for number in range(1, 5):
         agent.give()

@@ -15,6 +15,7 @@ import pytest
 
 from skbnb.progress import Progress
 from skbnb.status import StatusLine
+from skbnb.traces import Selection
 from skbnb.wire import Frame
 from tests.unit.test_progress import BEGIN, records
 
@@ -40,7 +41,7 @@ def read_until(master: int, pattern: str) -> str:
 def test_the_line_is_rewritten_and_then_cleared(terminal: Terminal) -> None:
     master, stream = terminal
     frames: list[Frame] = [*BEGIN, records(1000)]
-    status = StatusLine(Progress("all"), lambda: frames, stream)
+    status = StatusLine(Progress(Selection("all")), lambda: frames, stream)
     got = read_until(master, "900 clones.*900 clones")
     frames.append(records(1000))
     got += read_until(master, "1,800 clones")
@@ -56,7 +57,7 @@ def test_the_line_is_rewritten_and_then_cleared(terminal: Terminal) -> None:
 
 def test_what_is_no_terminal_gets_nothing() -> None:
     stream = io.StringIO()
-    status = StatusLine(Progress("all"), lambda: BEGIN, stream)
+    status = StatusLine(Progress(Selection("all")), lambda: BEGIN, stream)
     assert not status._thread.is_alive()
     status.end()
     assert stream.getvalue() == ""
@@ -64,7 +65,7 @@ def test_what_is_no_terminal_gets_nothing() -> None:
 
 def test_a_terminal_that_is_gone_ends_it(terminal: Terminal) -> None:
     _, stream = terminal
-    status = StatusLine(Progress("all"), lambda: BEGIN, stream)
+    status = StatusLine(Progress(Selection("all")), lambda: BEGIN, stream)
     stream.close()
     status._thread.join(20)
     assert not status._thread.is_alive()

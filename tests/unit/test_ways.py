@@ -201,7 +201,7 @@ def test_while_it_runs(via: str) -> None:
     _, *rest = trace(via, b"".join(CALLS), calls=3).frames
     hello = control(Kind.HELLO, **records.hello(via=via, stride=40, offset=0))
     frames = (hello, *rest)
-    progress = Progress("all")
+    progress = Progress(Selection("all"))
     lost = {"lost_full": None, "lost_limit": 0, "lost_reader": 0}
     progress.take([*frames, control(Kind.PROGRESS, calls=3, **lost)])
     assert progress.clones == 3
