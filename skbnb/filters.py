@@ -92,11 +92,9 @@ class Filter:
     def _conditions(self) -> Iterator[Condition]:
         if self.scope not in (None, "all"):
             names = [scope.name.lower() for scope in WITHIN[self.scope]]
-            # Of one it takes a tenth of the time.
-            one = len(names) == 1
-            yield Condition(
-                "scope", *(("eq", (names[0],)) if one else ("isin", (names,)))
-            )
+            # With one name eq() takes a tenth of the time.
+            among = ("eq", (names[0],)) if len(names) == 1 else ("isin", (names,))
+            yield Condition("scope", *among)
         for column, chosen in (("pid", self.pid), ("comm", self.comm)):
             if chosen is not None:
                 yield Condition(column, "eq", (chosen,))

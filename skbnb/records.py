@@ -510,13 +510,12 @@ class _Maker:
         fields = self._fields
         if has in _OF_SOCKET_NAMES.values():
             return has, (self._sockets[has] == 0)[fields["socket"]]
-        seen, bits = (
-            (fields[has], None) if isinstance(has, str) else (fields["present"], has)
-        )
-        absent = np.empty(len(seen), bool)
-        for piece in pieces(len(seen)):
-            here = seen[piece] if bits is None else seen[piece] & bits
-            np.equal(here, 0, out=absent[piece])
+        if isinstance(has, str):
+            return has, np.equal(fields[has], 0)
+        present = fields["present"]
+        absent = np.empty(len(present), bool)
+        for piece in pieces(len(present)):
+            np.equal(present[piece] & has, 0, out=absent[piece])
         return has, absent
 
     def column(self, column: Column) -> Any:
