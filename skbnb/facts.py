@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from .grouping import combinations, numbered
+from .grouping import combinations, numbered, row_counts
 from .units import counted
 
 if TYPE_CHECKING:
@@ -166,5 +166,5 @@ def _hidden(df: pd.DataFrame) -> int:
 def _kinds(df: pd.DataFrame) -> Mapping[Any, int]:
     """How many calls of each kind; where they were only added up, clones."""
     if "kind" in df:
-        return df["kind"].value_counts().to_dict()
+        return row_counts(df, "kind")
     return {"clone": int(df["clones"].sum())}

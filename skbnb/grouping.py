@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import OptionError
+from .threads import at_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +31,16 @@ __all__ = [
     "has_one_of",
     "numbered",
     "pieces",
+    "row_counts",
+    "shares",
     "sums",
     "with_numbers",
 ]
 
-_PIECE = 1 << 15
+_PIECE = 1 << 16
+# Between two calls into numpy a thread needs the interpreter's lock, and wakes late
+# where another has it: with smaller shares two threads take longer than one.
+_SHARE = 1 << 18
 
 
 class Numbered(NamedTuple):
@@ -118,9 +124,12 @@ def combinations(columns: Sequence[Numbered]) -> Table:
     cells, rows = math.prod(shape), len(columns[0].codes)
     # A cell for each combination, unless that were many more than the rows.
     if cells <= max(rows, 1 << 16):
-        counts = np.zeros(cells, np.int64)
-        for piece in pieces(rows, cells):
-            counts += np.bincount(_keys(columns, shape, piece), minlength=cells)
+
+        def count(piece: slice) -> NDArray[np.int64]:
+            return np.bincount(_keys(columns, shape, piece), minlength=cells)
+
+        each = at_once(count, shares(rows, cells), rows)
+        counts = sum(each, np.zeros(cells, np.int64))
         keys = np.flatnonzero(counts)
         counts = counts[keys]
     else:
@@ -130,6 +139,15 @@ def combinations(columns: Sequence[Numbered]) -> Table:
     last = [place % size for place, size in zip(places, shape, strict=True)]
     order = np.lexsort(last[::-1])
     return Table(tuple(place[order] for place in places), counts[order])
+
+
+def row_counts(df: pd.DataFrame, column: str) -> dict[Any, int]:
+    """How many rows have each value of a column that `numbered` takes, if any has."""
+    numbers = numbered(df, column)
+    (place,), rows = combinations([numbers])
+    known = place >= 0
+    values = numbers.values[place[known]].tolist()
+    return dict(zip(values, rows[known].tolist(), strict=True))
 
 
 def _keys(
@@ -155,6 +173,11 @@ def pieces(rows: int, least: int = 0) -> list[slice]:
     return [slice(start, start + size) for start in range(0, rows, size)]
 
 
+def shares(rows: int, least: int = 0) -> list[slice]:
+    """The same for several threads, each of which takes one after the other."""
+    return pieces(rows, max(_SHARE, least))
+
+
 def sums(
     group: Numbered, values: pd.Series[Any], counted: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -176,14 +199,19 @@ def sums(
         at last.
     """
     size = len(group.values) + 1
-    total, known = np.zeros(size), np.zeros(size)
     array = values.array  # of a Series each piece would copy what is known of the trace
-    for piece in pieces(len(values)):
-        has = counted[piece] & ~array[piece].isna()
-        numbers = array[piece].to_numpy(np.float64, na_value=0)
-        codes = group.codes[piece].astype(np.intp) + 1
-        total += np.bincount(codes, numbers * has, size)
-        known += np.bincount(codes, has, size)
+
+    def add(share: slice) -> NDArray[np.float64]:
+        has = counted[share] & ~array[share].isna()
+        numbers = array[share].to_numpy(np.float64, na_value=0)
+        codes = group.codes[share].astype(np.intp) + 1
+        return np.stack(
+            [np.bincount(codes, numbers * has, size), np.bincount(codes, has, size)]
+        )
+
+    rows = len(values)
+    each = at_once(add, shares(rows, size), rows)
+    total, known = sum(each, np.zeros((2, size)))
     return np.roll(total, -1), np.roll(known > 0, -1)
 
 
@@ -236,6 +264,9 @@ def bins(values: NDArray[np.float64], width: float) -> Numbered:
     """Which bin each value lies in; the bins' values say how many widths from 0."""
     first = int(values.min(initial=np.inf) / width) if len(values) else 0
     codes = np.empty(len(values), np.int32)
-    for piece in pieces(len(values)):
-        codes[piece] = (values[piece] / width).astype(np.int64) - first
+
+    def place(share: slice) -> None:
+        codes[share] = (values[share] / width).astype(np.int64) - first
+
+    at_once(place, shares(len(values)), len(values))
     return Numbered(codes, np.arange(codes.max(initial=-1) + 1) + first)

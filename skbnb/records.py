@@ -28,7 +28,7 @@ import pandas as pd
 
 from .encoding import Encoded, encode
 from .errors import StreamError
-from .grouping import first_rows, pieces
+from .grouping import first_rows, pieces, shares
 from .names import Names
 from .payloads import Form, name_of
 from .reasons import copy_reason_of, reason_of
@@ -174,12 +174,10 @@ def rows_frame(source: Source, told: Told) -> pd.DataFrame:
         These are no records.
     """
     fields = _in_order(_join(source))
-    for number in ("count", "origin"):
-        fields[number] -= np.uint64(told.base)
     check(fields)
     if told.hello.get("follow"):
         _fill_reused(fields, source.reused(fields))
-    _derive(fields)
+    _derive(fields, told.base)
     sockets = _sockets(told.sockets)
     _join_sockets(fields, sockets)
     return _frame(columns_of(told.hello), fields, sockets, told)
@@ -285,13 +283,18 @@ def check_kinds(batches: Iterable[Batch]) -> None:
 
 def check(calls: Fields | Records) -> None:
     """Raise StreamError where a call has a value of no meaning."""
+    rows = len(calls["ts"])
+    at_once(partial(_check_piece, calls), shares(rows), rows)
+
+
+def _check_piece(calls: Fields | Records, piece: slice) -> None:
     for name, values in _MEANT.items():
         known = np.zeros(256, bool)
         known[list(values)] = True
-        if not known[calls[name]].all():
+        if not known[calls[name][piece]].all():
             raise StreamError(f"a record of unknown {name}")
     # As the clocks of other frames, with which it is added up.
-    if calls["ts"].max(initial=0) >= _END_OF_TIME:
+    if calls["ts"][piece].max(initial=0) >= _END_OF_TIME:
         raise StreamError("a record of an impossible time")
 
 
@@ -330,13 +333,19 @@ def _join(source: Source) -> Fields:
     ordered = calls["count"][order]
 
     def rows(later: Fields) -> tuple[npt.NDArray[np.intp], Fields]:
-        place = np.searchsorted(ordered, later["count"]).clip(max=count - 1)
+        numbers = later["count"]
+        at, found = np.empty(len(numbers), np.intp), np.empty(len(numbers), bool)
+
+        def find(piece: slice) -> None:
+            place = np.searchsorted(ordered, numbers[piece]).clip(max=count - 1)
+            np.equal(ordered[place], numbers[piece], out=found[piece])
+            at[piece] = order[place]
+
+        at_once(find, shares(len(numbers)), len(numbers))
         # The call's own record may have been lost.
-        found = ordered[place] == later["count"]
         if found.all():
-            return order[place], later
-        kept = {name: values[found] for name, values in later.items()}
-        return order[place[found]], kept
+            return at, later
+        return at[found], {name: values[found] for name, values in later.items()}
 
     sighted = ["count", "present", *itertools.chain.from_iterable(_SIGHTED.values())]
     sighted += ["captured"] if "captured" in calls else []
@@ -359,10 +368,13 @@ def _fill_sighted(calls: Fields, at: npt.NDArray[np.intp], sightings: Fields) ->
         first = (calls["captured"][at] == 0) & (sightings["captured"] != 0)
         for name in ("captured", "packet"):
             calls[name][at[first]] = sightings[name][first]
-    for bit, names in _SIGHTED.items():
+
+    def fill(bit: Has) -> None:
         said = (sightings["present"] & bit) != 0
-        for name in names:
+        for name in _SIGHTED[bit]:
             calls[name][at[said]] = sightings[name][said]
+
+    at_once(fill, list(_SIGHTED), len(at))
     calls["present"][at] |= sightings["present"]
 
 
@@ -376,25 +388,42 @@ def _fill_ends(calls: Fields, at: npt.NDArray[np.intp], ends: Fields) -> None:
     calls["life"][at] = np.where(known, life, 0)
 
 
-def _derive(fields: Fields) -> None:
-    """What rests on several members: what TCP sent, as a number for `_detail`."""
-    fields["present"] &= np.uint32(DERIVED - 1)
+def _derive(fields: Fields, base: int) -> None:
+    """What rests on several members, and the numbers of calls from the trace's first.
+
+    What TCP sent is a number for `_detail`, and what tells the addresses one of
+    `_ADDRESS_SOURCES`.
+    """
+    rows = len(fields["ts"])
+    for name, dtype in (("payload", "u4"), ("detail", "u1"), ("address_source", "u1")):
+        fields[name] = np.empty(rows, dtype)
+
+    def derive(piece: slice) -> None:
+        _derive_piece({name: values[piece] for name, values in fields.items()}, base)
+
+    at_once(derive, shares(rows), rows)
+
+
+def _derive_piece(fields: Fields, base: int) -> None:
+    for number in ("count", "origin"):
+        fields[number] -= np.uint64(base)
     flags = fields["tcp_flags"]
     span = fields["end_seq"] - fields["seq"]
     payload = span - (flags & _FIN).astype("u4") - ((flags & _SYN) >> 1)
-    fields["payload"] = payload
     again = fields["again"] != 0
-    said = flags & (_SYN | _FIN) | (payload > 0) << 2 | again << 3
-    fields["detail"] = said.astype("u1")
-    known = fields["present"] & (Has.TCP | Has.TCP_CB) == Has.TCP | Has.TCP_CB
-    fields["present"] |= np.where(known, np.uint32(Has.DETAIL), np.uint32(0))
+    fields["payload"][:] = payload
+    fields["detail"][:] = flags & (_SYN | _FIN) | (payload > 0) << 2 | again << 3
+    present = fields["present"]
+    present &= np.uint32(DERIVED - 1)
+    known = present & (Has.TCP | Has.TCP_CB) == Has.TCP | Has.TCP_CB
+    present |= np.where(known, np.uint32(Has.DETAIL), np.uint32(0))
     # Numbers of calls that the kernel could not count: see number_by_time().
     by_time = fields["origin"] >= np.uint64(1 << 50)
-    fields["present"][by_time] &= ~np.uint32(Has.ORIGIN)
-    # Of three bits, one number: see _ADDRESS_SOURCES.
-    present = fields["present"]
-    source = (present & Has.ADDRESSES) >> 6 | (present & _OF_SOCKET) >> 15
-    fields["address_source"] = source.astype("u1")
+    present[by_time] &= ~np.uint32(Has.ORIGIN)
+    # Of three bits, one number.
+    fields["address_source"][:] = (present & Has.ADDRESSES) >> 6 | (
+        present & _OF_SOCKET
+    ) >> 15
 
 
 def _sockets(payload: bytes) -> npt.NDArray[Any]:
@@ -406,17 +435,33 @@ def _sockets(payload: bytes) -> npt.NDArray[Any]:
 
 def _join_sockets(fields: Fields, sockets: npt.NDArray[Any]) -> None:
     """Which socket each event's is, and what of it is a number."""
-    count = len(sockets) - 1
-    address = np.concatenate([sockets["sk"][:count], fields["sk"]])
-    hashes = np.concatenate([sockets["sock_hash"][:count], fields["sock_hash"]])
-    codes, firsts = encode(address, hashes)
-    place = np.full(len(firsts), count, np.int32)
-    place[codes[:count]] = np.arange(count)
-    mine = place[codes[count:]]
-    mine[(fields["present"] & Has.SK) == 0] = count
-    fields["socket"] = mine
-    for name, member in _OF_SOCKET_NUMBERS.items():
-        fields[name] = np.ascontiguousarray(sockets[member])[mine]
+    count, rows = len(sockets) - 1, len(fields["sk"])
+    mine = fields["socket"] = np.empty(rows, np.int32)
+    codes, firsts = encode(fields["sk"], fields["sock_hash"], out=mine)
+    # Of those that the events have, and of those that were told, which are the same.
+    told, distinct = encode(
+        *(
+            np.concatenate([sockets[name][:count], fields[name][firsts]])
+            for name in ("sk", "sock_hash")
+        )
+    )
+    place = np.full(len(distinct), count, np.int32)
+    place[told[:count]] = np.arange(count)
+    place = place[told[count:]]
+    known = {
+        name: np.ascontiguousarray(sockets[member])
+        for name, member in _OF_SOCKET_NUMBERS.items()
+    }
+    for name, values in known.items():
+        fields[name] = np.empty(rows, values.dtype)
+
+    def join(piece: slice) -> None:
+        has = (fields["present"][piece] & Has.SK) != 0
+        mine[piece] = np.where(has, place[codes[piece]], count)
+        for name, values in known.items():
+            fields[name][piece] = values[mine[piece]]
+
+    at_once(join, shares(rows), rows)
 
 
 # Column -> the socket's member that it is.
