@@ -53,7 +53,7 @@ test-browser: setup-test ## use the panel in JupyterLab as a person does; needs 
 soak: setup-test ## read a million garbled inputs, and trace for an hour
 	$(BIN)/pytest -m soak -rP --faults=docs/faults.md tests/fuzz tests/live
 
-bench: setup ## measure the cost of tracing
+bench: setup-test ## measure the cost of tracing
 	$(BIN)/python -m tests.bench
 
 lock: ## choose newer dependencies, and write them to requirements.lock

@@ -442,14 +442,18 @@ class Size(NamedTuple):
 
     ways: tuple[str, ...]
     rounds: int
-    seconds: float
-    """Of each load whose records become a DataFrame, and in the search for a rate."""
+    search: float
+    """Seconds of each load in the search for a rate."""
+    framed: float
+    """Of each whose records become a DataFrame."""
     sustained: float
-    """Seconds of each load that is captured only."""
+    """Of each that is captured only."""
 
 
-FULL = Size(tuple(WAYS), 2, 0.7, 10)
-QUICK = Size(("skbnb", "libbpf", "libbpf-keep", "bcc"), 1, 0.3, 0.3)
+FULL = Size(tuple(WAYS), 2, search=2, framed=0.7, sustained=10)
+QUICK = Size(
+    ("skbnb", "libbpf", "libbpf-keep", "bcc"), 1, search=0.3, framed=0.3, sustained=0.3
+)
 
 
 class Found(NamedTuple):
@@ -467,12 +471,12 @@ def run(size: Size) -> Found:
     """Every way at its highest rate, in turn, several times."""
     with all_ways(size.ways) as ways:
         rates = {
-            name: way.highest_rate(WAYS[name].guess, size.seconds)
+            name: way.highest_rate(WAYS[name].guess, size.search)
             for name, way in ways.items()
         }
 
         def framed(name: str) -> Trial:
-            return ways[name].to_frame(rates[name], size.seconds)
+            return ways[name].to_frame(rates[name], size.framed)
 
         def sustained(name: str) -> Trial:
             return ways[name].unlost(rates[name], size.sustained)
@@ -484,7 +488,7 @@ def run(size: Size) -> Found:
             for name, ours in trials.items():
                 ours.append(attempt(name))
                 rates[name] = ours[-1].offered
-    found.pipe.extend(pipe_rate(size.seconds) for _ in range(size.rounds))
+    found.pipe.extend(pipe_rate(size.framed) for _ in range(size.rounds))
     return found
 
 

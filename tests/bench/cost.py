@@ -256,7 +256,7 @@ class Size(NamedTuple):
 
 
 FULL = Size(
-    5, 11, {"clones": 6_000, "datagrams": 20_000, "pipes": 30_000, "bulk": 1_000}
+    5, 9, {"clones": 6_000, "datagrams": 20_000, "pipes": 30_000, "bulk": 1_000}
 )
 QUICK = Size(1, 2, {"clones": 500, "datagrams": 2_000, "pipes": 3_000, "bulk": 100})
 

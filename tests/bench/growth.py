@@ -33,7 +33,7 @@ PICTURE = CHECKOUT / "docs" / "static" / "growth.svg"
 _RATE = 500_000
 
 # What grows, with what does not: calls, processes and sockets.
-_CALLS, _PROCESSES, _SOCKETS = 1_000_000, 400, 5_000
+_CALLS, _PROCESSES, _SOCKETS = 300_000, 400, 5_000
 
 
 class Size(NamedTuple):

@@ -24,7 +24,7 @@ from tests import large
 from tests.bench.helper import CHECKOUT
 from tests.bench.measures import Line, Measure
 
-FULL, QUICK = 10_000_000, 200_000
+FULL, QUICK = 3_000_000, 200_000
 
 
 def run(rows: int) -> tuple[list[Line], list[str]]:

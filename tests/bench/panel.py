@@ -69,13 +69,16 @@ def run(rounds: int, *, judged: bool) -> list[Line]:
     """
     rows = FULL if judged else QUICK
     frames = list(large.frames(rows, large.Machine(stacks=True)))
-    made = _seconds(lambda: Trace(frames, selection=Selection("all")).events)
+    made = tuple(
+        _seconds(lambda: Trace(frames, selection=Selection("all")).events)
+        for _ in range(rounds)
+    )
     trace = Trace(frames, selection=Selection("all"))
     df = trace.events
     panel = trace.panel()
     goal = _FRAME if judged else None
     lines = [
-        Line("bytes to DataFrame", Measure((made,)), " s", 2, goal=goal),
+        Line("bytes to DataFrame", Measure(made), " s", 2, goal=goal),
         Line("  only to write memory of its size for the first time",
              Measure((_seconds(partial(_written, int(_row(df) * rows))),)), " s", 2),
     ]  # fmt: skip
