@@ -14,7 +14,6 @@ import contextlib
 import fcntl
 import gc
 import itertools
-import math
 import os
 import pickle
 import platform
@@ -74,8 +73,10 @@ WAYS = {
     "bpftrace": About("bpftrace's lines, parsed by pandas", 1e5, 15),
 }
 
-# The search for a rate: by what it goes up or down, and how near it comes.
-_STEP, _NEAR = 1.5, 1.06
+# The search for a rate: by what it goes up; and after one that was too high, how much
+# of what came of that is offered next, but at least how much of itself: who has too
+# much to do does less.
+_STEP, _NEAR, _DOWN = 1.5, 0.97, 0.88
 
 # Has nothing that a DataFrame could be made of.
 WITHOUT_ROWS = ("libbpf", "libbpf-keep")
@@ -278,6 +279,13 @@ class Trial:
     build: float = 0.0
     """From there to the DataFrame."""
 
+    def __str__(self) -> str:
+        """As a line of the progress."""
+        return (
+            f"{self.offered:,.0f}/s for {self.load:.1f} s, {self.lost:,} lost, "
+            f"all there after {self.capture:.1f} s"
+        )
+
     @property
     def sustained(self) -> bool:
         """Nothing lost, and little left in the ring when the load ended."""
@@ -341,45 +349,40 @@ class Runner:
         events, lost = self.way.stop()
         passed = time.perf_counter() - began - self.ending
         assert events + lost == made, f"{made} made, but {events} + {lost} captured"
-        return Trial(rate, made / took, took, events, lost, max(passed, took))
-
-    def careful(self, rate: float, seconds: float) -> Trial:
-        """Capture, and once more if it did not keep up: there may be other work."""
-        trial = self.capture(rate, seconds)
-        return trial if trial.sustained else self.capture(rate, seconds)
+        trial = Trial(rate, made / took, took, events, lost, max(passed, took))
+        print(f"  {self.name}: {trial}", file=sys.stderr, flush=True)
+        return trial
 
     def highest_rate(self, guess: float, seconds: float) -> float:
-        """A rate near the highest that is sustained: between one that is and is not.
+        """A rate near the highest that is sustained for so long.
 
         Raises
         ------
         AssertionError
             Not even a thousandth of the guess is sustained.
         """
-        low, high = 0.0, math.inf
-        rate = guess
-        while high / max(low, 1.0) > _NEAR:
-            trial = self.careful(rate, seconds)
-            if trial.sustained:
-                low = rate
-                if trial.at_limit:
-                    break
-            else:
-                high = rate
-            assert high > guess / 1_000, "it sustains nothing"
-            if not low:
-                rate = high / _STEP
-            elif high == math.inf:
-                rate = low * _STEP
-            else:
-                rate = math.sqrt(low * high)
-        return low
+        low = 0.0
+        trial = self.careful(guess, seconds)
+        while trial.sustained and not trial.at_limit:
+            low = trial.offered
+            trial = self.careful(low * _STEP, seconds)
+        while not trial.sustained:
+            rate = _lower(trial, guess)
+            if rate <= low:
+                return low
+            trial = self.capture(rate, seconds)
+        return trial.offered
+
+    def careful(self, rate: float, seconds: float) -> Trial:
+        """Capture, and once more if it did not keep up: there may be other work."""
+        trial = self.capture(rate, seconds)
+        return trial if trial.sustained else self.capture(rate, seconds)
 
     def unlost(self, rate: float, seconds: float) -> Trial:
         """Capture at a rate, lower if need be so that nothing is lost."""
         trial = self.capture(rate, seconds)
         while trial.lost:
-            trial = self.capture(trial.offered * 0.9, seconds)
+            trial = self.capture(_lower(trial, rate), seconds)
         return trial
 
     def to_frame(self, rate: float, seconds: float) -> Trial:
@@ -403,6 +406,13 @@ class Runner:
         began = time.perf_counter()
         frame = self.way.frame()
         return len(frame), time.perf_counter() - began
+
+
+def _lower(trial: Trial, first: float) -> float:
+    """The rate to try after one that was too high."""
+    rate = max(_NEAR * trial.capture_rate, _DOWN * trial.reached)
+    assert rate > first / 1_000, "it sustains nothing"
+    return rate
 
 
 def way_of(name: str, load_pid: int, folder: Path) -> Way:

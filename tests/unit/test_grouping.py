@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from skbnb import grouping
+from skbnb import grouping, threads
 from skbnb.grouping import (
     Numbered,
     bins,
     combinations,
     ends,
     numbered,
+    row_counts,
     sums,
     with_numbers,
 )
@@ -22,6 +23,9 @@ from skbnb.grouping import (
 @pytest.fixture(params=[7, 1 << 18], ids=["pieces", "one piece"])
 def pieces(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grouping, "_PIECE", request.param)
+    # By several threads, too.
+    monkeypatch.setattr(grouping, "_SHARE", request.param)
+    monkeypatch.setattr(threads, "_WORTH_IT", 10)
 
 
 def drawn(rows: int, names: int = 5) -> pd.DataFrame:
@@ -58,6 +62,14 @@ def test_combinations(rows: int, names: int) -> None:
     # Sorted, and what is absent is the last.
     order = np.lexsort([pid, np.where(name < 0, names, name)])
     assert (order == np.arange(len(order))).all()
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("column", ["name", "pid"])
+def test_row_counts(column: str) -> None:
+    df = drawn(1000, names=2000)
+    theirs = df[column].value_counts()
+    assert row_counts(df, column) == theirs[theirs > 0].to_dict()
 
 
 # As many as numbers of one byte and of two have values, and half of that.
