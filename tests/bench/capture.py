@@ -76,7 +76,7 @@ WAYS = {
 # The search for a rate: by what it goes up; and after one that was too high, how much
 # of what came of that is offered next, but at least how much of itself: who has too
 # much to do does less.
-_STEP, _NEAR, _DOWN = 1.5, 0.97, 0.88
+_STEP, _NEAR, _DOWN = 1.5, 0.92, 0.8
 
 # Has nothing that a DataFrame could be made of.
 WITHOUT_ROWS = ("libbpf", "libbpf-keep")
@@ -460,7 +460,7 @@ class Size(NamedTuple):
     """Of each that is captured only."""
 
 
-FULL = Size(tuple(WAYS), 2, search=2, framed=0.7, sustained=10)
+FULL = Size(tuple(WAYS), 2, search=1, framed=0.7, sustained=10)
 QUICK = Size(
     ("skbnb", "libbpf", "libbpf-keep", "bcc"), 1, search=0.3, framed=0.3, sustained=0.3
 )

@@ -20,8 +20,7 @@ def test_the_quick_form(tmp_path: Path) -> None:
     done = subprocess.run(
         command, cwd=CHECKOUT, capture_output=True, text=True, timeout=600
     )
-    # 1: a goal is missed, which on a busy machine says little.
-    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode == 0, done.stderr
     found = json.loads(output.read_text())
     assert found["quick"]
     measured = {line["what"]: line for line in found["measures"]}
