@@ -620,13 +620,14 @@ def notes(found: Found, real: list[Real]) -> list[str]:
     made = sum(trial.events for ours in trials for trial in ours)
     ours = found.sustained["skbnb"] + found.framed["skbnb"]
     limited = sum(trial.at_limit for trial in ours)
-    clones, calls = sum(one.rows for one in real), sum(one.calls for one in real)
+    clones, due = sum(one.rows for one in real), sum(one.made for one in real)
+    calls = sum(one.calls for one in real)
     return [
         f"Synthetic records, from tests/bench/flood.c: {made:,} captured for as many",
         "made, none lost, each way at the highest rate at which it loses none.",
         f"In {limited} of {len(ours)} trials not skbnb was the limit, but the load.",
-        f"Real clones, UDP multicast to {RECEIVERS} receivers: {clones:,} rows for as "
-        f"many made;",
+        f"Real clones, UDP multicast to {RECEIVERS} receivers: {clones:,} rows for "
+        f"{due:,} made;",
         f"on the whole machine {sum(one.captured for one in real):,} rows for "
         f"{calls:,} calls, {sum(one.lost for one in real):,} lost.",
     ]
