@@ -6,7 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from .grouping import combinations, numbered, row_counts
+import numpy as np
+
+from .grouping import combinations, numbered
 from .units import counted
 
 if TYPE_CHECKING:
@@ -88,11 +90,10 @@ class Facts:
         said = df.attrs.get("skbnb", {})
         names = (f.name for f in fields(cls))
         known = {name: said[name] for name in names if said.get(name) is not None}
-        counts = _kinds(df)
-        known["clones"] = int(counts.get("clone", 0))
-        known["failures"] = int(counts.get("failed", 0))
-        known["copied"] = int(counts.get("copy", 0))
-        known["processes"] = len(combinations([numbered(df, "pid")]).rows)
+        known["processes"], counts = _calls(df)
+        known["clones"] = counts.get("clone", 0)
+        known["failures"] = counts.get("failed", 0)
+        known["copied"] = counts.get("copy", 0)
         if known.get("sees") == "own":
             known["hidden"] = _hidden(df)
             known["processes"] -= bool(known["hidden"])
@@ -163,8 +164,19 @@ def _hidden(df: pd.DataFrame) -> int:
     return int(df["clones"][others].sum() if "clones" in df else others.sum())
 
 
-def _kinds(df: pd.DataFrame) -> Mapping[Any, int]:
-    """How many calls of each kind; where they were only added up, clones."""
-    if "kind" in df:
-        return row_counts(df, "kind")
-    return {"clone": int(df["clones"].sum())}
+def _calls(df: pd.DataFrame) -> tuple[int, Mapping[Any, int]]:
+    """How many processes made calls, and how many calls there are of each kind.
+
+    Where they were only added up, they are clones.
+    """
+    process = numbered(df, "pid")
+    if "kind" not in df:
+        made = combinations([process])
+        return len(made.rows), {"clone": int(df["clones"].sum())}
+    kind = numbered(df, "kind")
+    (who, which), rows = combinations([process, kind])
+    counts = {
+        value: int(rows[which == number].sum())
+        for number, value in enumerate(kind.values)
+    }
+    return len(np.unique(who)), counts

@@ -31,7 +31,6 @@ __all__ = [
     "has_one_of",
     "numbered",
     "pieces",
-    "row_counts",
     "shares",
     "sums",
     "with_numbers",
@@ -139,15 +138,6 @@ def combinations(columns: Sequence[Numbered]) -> Table:
     last = [place % size for place, size in zip(places, shape, strict=True)]
     order = np.lexsort(last[::-1])
     return Table(tuple(place[order] for place in places), counts[order])
-
-
-def row_counts(df: pd.DataFrame, column: str) -> dict[Any, int]:
-    """How many rows have each value of a column that `numbered` takes, if any has."""
-    numbers = numbered(df, column)
-    (place,), rows = combinations([numbers])
-    known = place >= 0
-    values = numbers.values[place[known]].tolist()
-    return dict(zip(values, rows[known].tolist(), strict=True))
 
 
 def _keys(

@@ -14,7 +14,6 @@ from skbnb.grouping import (
     combinations,
     ends,
     numbered,
-    row_counts,
     sums,
     with_numbers,
 )
@@ -62,14 +61,6 @@ def test_combinations(rows: int, names: int) -> None:
     # Sorted, and what is absent is the last.
     order = np.lexsort([pid, np.where(name < 0, names, name)])
     assert (order == np.arange(len(order))).all()
-
-
-@pytest.mark.usefixtures("pieces")
-@pytest.mark.parametrize("column", ["name", "pid"])
-def test_row_counts(column: str) -> None:
-    df = drawn(1000, names=2000)
-    theirs = df[column].value_counts()
-    assert row_counts(df, column) == theirs[theirs > 0].to_dict()
 
 
 # As many as numbers of one byte and of two have values, and half of that.
