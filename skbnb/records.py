@@ -34,6 +34,7 @@ from .payloads import Form, name_of
 from .reasons import copy_reason_of, reason_of
 from .schema import (
     DERIVED,
+    RECORD,
     SOCKET,
     Column,
     Context,
@@ -68,6 +69,9 @@ Fields = dict[str, npt.NDArray[Any]]
 Records = npt.NDArray[Any]
 
 _END_OF_TIME = 1 << 62  # ns
+
+# Names and addresses, of each of which one column is made.
+_WIDE = [name for name in RECORD.names or () if RECORD[name].kind == "V"]
 
 # Bytes of records that are worth the copy into one piece.
 _BATCH = 1 << 20
@@ -490,9 +494,10 @@ def _frame(
     made.absences = dict(
         at_once(made.absence, list({column.has for column in columns}), rows)
     )
-    values = at_once(made.column, columns, rows)
-    names = (column.name for column in columns)
-    return pd.DataFrame(dict(zip(names, values, strict=True)), copy=False)
+    # The memory of these is used again for the others.
+    order = sorted(columns, key=lambda column: column.field not in _WIDE)
+    values = dict(at_once(made.column, order, rows))
+    return pd.DataFrame({one.name: values[one.name] for one in columns}, copy=False)
 
 
 class _Maker:
@@ -563,8 +568,17 @@ class _Maker:
             np.equal(present[piece] & has, 0, out=absent[piece])
         return has, absent
 
-    def column(self, column: Column) -> Any:
-        """Its values."""
+    def column(self, column: Column) -> tuple[str, Any]:
+        """Its name and values.
+
+        What names and addresses are made from is gone then: no other column needs it.
+        """
+        values = self._values(column)
+        if column.field in _WIDE:
+            del self._fields[column.field]
+        return column.name, values
+
+    def _values(self, column: Column) -> Any:
         if column.field == "ts":
             return self._moments(column)
         absent = self.absences[column.has]
