@@ -28,6 +28,9 @@ WITH_TRACEFS = ("unshare", "--mount", "sh", "-c", _MOUNT, "sh")
 # Seconds without a call that are taken for silence.
 _SILENCE = 0.3
 
+# Seconds that it may take to end.
+_PATIENCE = 30
+
 
 class Bpftrace(Generic[Key]):
     """bpftrace at work, until `close`.
@@ -90,7 +93,12 @@ class Bpftrace(Generic[Key]):
     def close(self) -> None:
         """End it."""
         self._process.terminate()
-        self._process.communicate()
+        try:
+            self._process.communicate(timeout=_PATIENCE)
+        except subprocess.TimeoutExpired:
+            # It has been seen not to end, on a machine that had much else to do.
+            self._process.kill()
+            self._process.communicate()
 
 
 # Even outside of the agent's bpf(2) calls, odd inside, and never again as before.
