@@ -25,7 +25,11 @@ from .program import Sink
 __all__ = ["TracePipe"]
 
 _READ_SIZE = 1 << 20
-_PATIENCE = 2.0  # seconds in which what was written must be there to read
+
+# Seconds in which what was written must be there to read, from when nothing else is;
+# and in all: a full buffer of 64 processors takes some ten.
+_PATIENCE = 2.0
+_MOST_PATIENCE = 60.0
 
 # Clocks that count nanoseconds, which a line has in seconds and microseconds.
 _CLOCKS = ("local", "global", "perf", "mono", "mono_raw", "boot", "tai")
@@ -127,25 +131,22 @@ class TracePipe:
 
     def _measure_offset(self) -> int:
         """From the lines' clock to the monotonic one, in ns: the best of five."""
-        tries = [self._write_marker(str(number)) for number in range(5)]
-        _, at, number = min(
-            (after - before, (before + after) // 2, number)
-            for number, (before, after) in enumerate(tries)
-        )
-        for _, ts, _, word in self._awaited(b"4"):
-            if word == b"%d" % number:
-                return at - ts
+        tries = {b"at%d" % n: self._write_marker(b"at%d" % n) for n in range(5)}
+        came = {word: ts for _, ts, _, word in self._awaited(*tries)}
+        both = ((*tries[word], came[word]) for word in tries if word in came)
+        for before, after, ts in sorted(both, key=lambda each: each[1] - each[0]):
+            return (before + after) // 2 - ts
         raise PipeError(
             "what is written to the trace buffer does not come out of the trace pipe",
             "Look whether /sys/kernel/tracing/trace_options has context-info, markers "
             "and not raw, hex, bin or verbose.",
         )
 
-    def _write_marker(self, word: str) -> tuple[int, int]:
+    def _write_marker(self, word: bytes) -> tuple[int, int]:
         fd = os.open("trace_marker", os.O_WRONLY, dir_fd=self._folder)
         try:
             before = time.monotonic_ns()
-            os.write(fd, b"%s %s\n" % (self._mark, word.encode()))
+            os.write(fd, b"%s %s\n" % (self._mark, word))
             return before, time.monotonic_ns()
         except OSError as error:
             raise PipeError(
@@ -155,15 +156,22 @@ class TracePipe:
         finally:
             os.close(fd)
 
-    def _awaited(self, last: bytes) -> Iterator[tuple[bytes, int, int, bytes]]:
-        """Our lines until one that ends with this word; fewer if it does not come."""
-        deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
+    def _awaited(self, *words: bytes) -> Iterator[tuple[bytes, int, int, bytes]]:
+        """Our lines until some have come with these words; fewer if they do not come.
+
+        They need not be in order: each CPU has a clock.
+        """
+        missing = set(words)
+        now = time.monotonic()
+        give_up, quiet_since = now + _MOST_PATIENCE, now
+        while missing and now < min(give_up, quiet_since + _PATIENCE):
             select.select([self._pipe], [], [], 0.01)
             for line in self._read():
+                missing.discard(line[3])
                 yield line
-                if line[3] == last:
-                    return
+            now = time.monotonic()
+            if self.is_behind:
+                quiet_since = now
 
     def _read(self) -> Iterator[tuple[bytes, int, int, bytes]]:
         """What is there: name, time (ns, of the lines' clock), thread id, last word."""
@@ -222,7 +230,7 @@ class TracePipe:
         """Hand over what was printed before now, and give the pipe back."""
         # Somebody may have turned tracing off meanwhile: what is missing is lost.
         with contextlib.suppress(PipeError):
-            self._write_marker("end")
+            self._write_marker(b"end")
         self._hand_over(self._awaited(b"end"), sink)
         self.close()
 

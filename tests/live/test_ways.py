@@ -12,13 +12,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import skbnb
+from skbnb.agent import tracepipe
 from skbnb.errors import LossWarning, PipeError
 from skbnb.views import receipt
 from tests.live import traffic
@@ -106,8 +107,38 @@ def test_two_processors_lose_calls_from_the_count(via: str) -> None:
     assert said in receipt(events)
 
 
-def test_lines_that_were_overwritten_are_counted() -> None:
-    # The buffer has some kilobytes for each processor.
+@pytest.fixture
+def set_size(tracefs: Path) -> Iterator[Callable[[int], None]]:
+    """Sets the size of the trace buffer, in KiB for each processor, for a test."""
+    file = tracefs / "buffer_size_kb"
+    before = file.read_text().split()[0]
+
+    def set_to(size: int) -> None:
+        file.write_text(str(size))
+
+    yield set_to
+    file.write_text(before)
+
+
+def test_a_full_buffer_of_others_lines(
+    tracefs: Path, set_size: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # They have to be read before ours, which takes longer than is waited for silence.
+    set_size(8192)
+    with open(tracefs / "trace_marker", "wb", buffering=0) as marker:
+        for _ in range(50_000):
+            marker.write(b"hello\n")
+    monkeypatch.setattr(tracepipe, "_PATIENCE", 1e-9)
+    pipe = tracepipe.TracePipe(b"skbnb test")
+    pipe.open()
+    pipe.close()
+    assert pipe.foreign >= 50_000
+
+
+def test_lines_that_were_overwritten_are_counted(
+    set_size: Callable[[int], None],
+) -> None:
+    set_size(8)
     with pytest.warns(LossWarning, match="was overwritten"):
         with skbnb.trace(via="trace") as trace:
             for _ in range(5):

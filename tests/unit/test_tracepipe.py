@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from skbnb.agent import tracepipe
 from skbnb.agent.tracepipe import TracePipe
 from skbnb.wire import HANDBOOK
 
@@ -113,3 +115,37 @@ def test_a_name_that_the_kernel_has_not_kept(ends: tuple[TracePipe, int]) -> Non
     os.write(end, FORMS[0] % (b"<...>", gone, 2))
     own = Path("/proc/self/comm").read_bytes().rstrip()
     assert [one[3] for one in calls(pipe)] == [own, b"<...>"]
+
+
+_END = b"            python-7 [001] ...1. 653.177020: tracing_mark_write: skbnb 2a "
+
+
+def test_what_is_awaited_comes_in_any_order(ends: tuple[TracePipe, int]) -> None:
+    pipe, end = ends
+    lines = [FORMS[0] % (b"curl", 1, number) for number in range(4)]
+    os.write(end, lines[0] + _END + b"two\n" + lines[1] + _END + b"one\n" + lines[2])
+    words = [line[3] for line in pipe._awaited(b"one", b"two")]
+    assert words == [b"0", b"two", b"1", b"one", b"2"]
+
+
+def test_much_of_others_before_what_is_awaited(
+    ends: tuple[TracePipe, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a full buffer: to read all of it takes longer than the patience.
+    pipe, end = ends
+    fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 1 << 20)
+    monkeypatch.setattr(tracepipe, "_PATIENCE", 1e-9)
+    monkeypatch.setattr(tracepipe, "_READ_SIZE", 4096)
+    other = b"            cat-77 [000] ...1. 1.000000: tracing_mark_write: hello\n"
+    os.write(end, other * 10_000 + _END + b"end\n")
+    assert [line[3] for line in pipe._awaited(b"end")] == [b"end"]
+    assert pipe.foreign == 10_000
+
+
+def test_what_is_awaited_is_given_up(
+    ends: tuple[TracePipe, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe, end = ends
+    monkeypatch.setattr(tracepipe, "_PATIENCE", 0.02)
+    os.write(end, FORMS[0] % (b"curl", 1, 5))
+    assert [line[3] for line in pipe._awaited(b"end")] == [b"5"]
