@@ -13,7 +13,6 @@ from .config import Request
 from .errors import AgentLostError
 from .frames import Frames
 from .recording import Recording
-from .threads import short_turns
 from .transport import Transport
 from .wire import Kind
 
@@ -124,21 +123,17 @@ class Session:
 
     def _collect(self) -> None:
         try:
-            with short_turns():
-                self._take_frames()
+            for frame in self._transport.frames():
+                if self._recording:
+                    self._recording.take(frame)
+                else:
+                    self.frames.append(frame)
+                if frame.kind is Kind.READY:
+                    self._ready.set()
         except Exception as error:
             self._error = error
         finally:
             self._ready.set()
-
-    def _take_frames(self) -> None:
-        for frame in self._transport.frames():
-            if self._recording:
-                self._recording.take(frame)
-            else:
-                self.frames.append(frame)
-            if frame.kind is Kind.READY:
-                self._ready.set()
 
     def _end_recording(self) -> None:
         if self._recording:

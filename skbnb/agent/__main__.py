@@ -25,6 +25,7 @@ from ..errors import CODES, ProbeError, RequestError, SkbnbError, code_of
 from ..wire import ABI, MAGIC, MAX_EVENTS, Kind, control, pack_header
 from . import layout, lockdown, messages, places, privileges
 from .funccount import FunctionCounter
+from .outlet import Outlet
 from .probes import PROBES, Probe, candidates
 from .program import Program, clock, skb_size
 from .recorder import Recorder
@@ -43,6 +44,9 @@ PROGRESS_SECONDS = 0.25
 # How long a reader that asks for nothing any more may take to read a little.
 LAST_SECONDS = 3.0
 
+# How much is kept for a reader that is late: so many times the kernel's buffer.
+KEPT_BUFFERS = 4
+
 # What traces ask for as a rule: loaded before the first.
 _USUAL = Config(cell_tid=1, notebook_pid=1)
 
@@ -54,18 +58,16 @@ class Agent:
     ----------
     requests
         File descriptor to read JSON lines from.
-    frames
-        File descriptor to write frames to.
+    outlet
+        Where frames go.
     viewer
         Whose they are.
     """
 
-    def __init__(self, requests: int, frames: int, viewer: Viewer) -> None:
+    def __init__(self, requests: int, outlet: Outlet, viewer: Viewer) -> None:
         self._viewer = viewer
         self._requests = requests
-        self._frames = frames
-        # A reader that is stopped must stop nothing but what it reads.
-        os.set_blocking(frames, False)
+        self._outlet = outlet
         self._pending = b""
         self._lines: list[bytes] = []
         self._ended = False
@@ -76,6 +78,7 @@ class Agent:
         self._taps = Taps(viewer)
         self._poll = select.epoll()
         self._poll.register(requests, select.EPOLLIN)
+        self._poll.register(outlet.fd, 0)
         self._watch_parent()
         self._counter = FunctionCounter(self._send, read_source, self._is_wanted)
 
@@ -100,10 +103,15 @@ class Agent:
         self._preload()
         self._taps.look()
         while not self._ended:
-            ready = [fd for fd, _ in self._poll.poll(self._timeout())]
+            room = select.EPOLLOUT if self._outlet else 0
+            self._poll.modify(self._outlet.fd, room)
+            ready = dict(self._poll.poll(self._timeout()))
+            if ready.get(self._outlet.fd, 0) & select.EPOLLERR:
+                raise BrokenPipeError
             # At once: a write that waits reads them, too, and then there are none.
             if self._requests in ready:
                 self._read_requests()
+            self._outlet.flush()
             if self._trace:
                 self._trace.drain(self._send_events, MAX_EVENTS)
                 self._send_progress()
@@ -215,6 +223,7 @@ class Agent:
     ) -> None:
         for fd in program.fds:
             self._poll.register(fd, select.EPOLLIN | select.EPOLLET)
+        self._outlet.limit(KEPT_BUFFERS * (config.ring_mib << 20))
         verdicts = {name: error.args[0] for name, error in refused.items()}
         began = time.monotonic_ns()
         namespaces = places.namespaces(self._viewer.sees_all)
@@ -293,6 +302,10 @@ class Agent:
 
     # ---------------------------------------------------------------- frames
 
+    @property
+    def _is_running(self) -> bool:
+        return self._trace is not None and not self._trace.why
+
     def _send_progress(self) -> None:
         trace = self._trace
         assert trace
@@ -323,12 +336,10 @@ class Agent:
         self._write(control(kind, **fields).pack())
 
     def _write(self, data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[os.write(self._frames, view) :]
-            except BlockingIOError:
-                self._wait()
+        rest = self._outlet.write(memoryview(data))
+        while rest and not (self._is_running and self._outlet.keep(rest)):
+            self._wait()
+            rest = self._outlet.write(rest)
 
     def _wait(self) -> None:
         """Wait until the reader makes room, or something that must not wait for it.
@@ -338,17 +349,16 @@ class Agent:
         BrokenPipeError
             The reader is not to be expected any more.
         """
-        trace = self._trace
-        is_running = trace is not None and not trace.why
+        is_running = self._is_running
         poll = select.poll()
-        poll.register(self._frames, select.POLLOUT)
+        poll.register(self._outlet.fd, select.POLLOUT)
         if self._parent >= 0:
             poll.register(self._parent, select.POLLIN)
         if not self._ended:
             # Once a trace has ended only their end is of interest.
             poll.register(self._requests, select.POLLIN if is_running else 0)
-        if trace:
-            trace.wait()
+        if self._trace:
+            self._trace.wait()
         ready = {fd for fd, _ in poll.poll(self._patience(is_running))}
         if self._parent in ready or (self._ended and not ready):
             raise BrokenPipeError
@@ -407,30 +417,27 @@ def read_source(name: str) -> str:
 def main() -> int:
     """Serve stdin until it ends; 0 if all went well."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    frames = messages.capture()
+    outlet = Outlet(messages.capture())
     try:
-        os.write(frames, MAGIC)
+        outlet.write(memoryview(MAGIC))
         viewer = whoever_asks(os.environ)
         privileges.give_up()
-        Agent(0, frames, viewer).serve()
+        Agent(0, outlet, viewer).serve()
     except BrokenPipeError:
         return 0
     except SkbnbError as error:
-        return _fail(frames, code_of(error), str(error.args[0]), error.hint)
+        return _fail(outlet, code_of(error), str(error.args[0]), error.hint)
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{os.path.basename(where.filename)}:{where.lineno}"
         said = f"{type(error).__name__} at {place}: {error}; {messages.take_error()}"
-        return _fail(frames, "internal", said, CODES["internal"].hint)
+        return _fail(outlet, "internal", said, CODES["internal"].hint)
     return 0
 
 
-def _fail(frames: int, code: str, message: str, hint: str) -> int:
+def _fail(outlet: Outlet, code: str, message: str, hint: str) -> int:
     """Say why the agent ends."""
-    os.set_blocking(frames, True)
-    frame = control(Kind.ERROR, code=code, message=message, hint=hint)
-    with open(frames, "wb") as file:
-        file.write(frame.pack())
+    outlet.end(control(Kind.ERROR, code=code, message=message, hint=hint).pack())
     return 1
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from skbnb.agent.__main__ import KEPT_BUFFERS
 from skbnb.config import Config
 from skbnb.session import Session
 from skbnb.traces import Selection, Trace
@@ -28,13 +29,14 @@ from tests.live.bpftrace import Bpftrace
 from tests.live.traffic import apart
 
 CLONES = 10_000  # of each process; a ring of 1 MiB holds some 5,000 records
+KEPT = KEPT_BUFFERS << 20  # for a reader that is late, where the ring has 1 MiB
 PATIENCE = 60.0
 
 WAYS: list[dict[str, Any]] = [
     {},
     {"buffer": "perf"},
     {"via": "perf"},
-    {"max_events": 15_000},
+    {"max_events": 25_000},
 ]
 
 
@@ -175,12 +177,14 @@ def stop_the_reader(
         agent.reads.clear()
         before = agent.memory()
         made = flood(seconds)
-        until(agent.is_waiting)
+        while not agent.is_waiting():
+            made.update(flood())
         assert agent.is_attached()
         # The records are many times as much.
-        assert agent.memory() - before < 4 << 20
+        assert agent.memory() - before < KEPT + (4 << 20)
         agent.reads.set()
         trace = end(session)
+        assert agent.memory() - before < 4 << 20
     about = assert_adds_up(trace, counts[0], made)
     assert about["lost"] > 0
     if "max_events" in options:
@@ -203,6 +207,28 @@ def test_a_reader_that_stops(
 ) -> None:
     lost = stop_the_reader(agent, counter, options, 0)
     fault(f"The reader stopped until the agent waits ({_said(options)})", lost)
+
+
+@pytest.mark.parametrize("options", WAYS[:3], ids=str)
+def test_a_reader_that_is_late(
+    agent: Stoppable, counter: AgentTransport, options: dict[str, Any], fault: Fault
+) -> None:
+    made: dict[int, int] = {}
+    with counted(counter) as counts:
+        session = begin(agent, **options)
+        agent.reads.clear()
+        before = agent.memory()
+        while agent.memory() - before < KEPT // 2:
+            # Little enough for the buffer, as long as the agent empties it.
+            made[apart("flood", 51, 10)] = 500
+        assert not agent.is_waiting()
+        agent.reads.set()
+        trace = end(session)
+        assert agent.memory() - before < KEPT // 4
+    about = assert_adds_up(trace, counts[0], made)
+    assert about["lost"] == 0
+    lost = f"nothing of {about['calls']:,} clones"
+    fault(f"The reader stopped, and went on before long ({_said(options)})", lost)
 
 
 def _said(options: dict[str, Any]) -> str:
@@ -352,6 +378,13 @@ def test_what_is_no_request_ends_it_between_two_frames(agent: Stoppable) -> None
 def test_the_end_of_requests_ends_it_though_nobody_reads(agent: Stoppable) -> None:
     stopped(agent)
     agent._stdin.close()
+    until(lambda: agent._process.poll() is not None)
+    assert agent._process.returncode == 0
+
+
+def test_an_agent_that_nobody_can_read_from_ends(agent: Stoppable) -> None:
+    end(begin(agent))
+    agent._stdout.close()
     until(lambda: agent._process.poll() is not None)
     assert agent._process.returncode == 0
 
