@@ -79,6 +79,8 @@ class Agent:
         self._poll = select.epoll()
         self._poll.register(requests, select.EPOLLIN)
         self._poll.register(outlet.fd, 0)
+        self._buffers = select.epoll()  # of the kernel's: some have filled a bit more
+        self._poll.register(self._buffers.fileno(), select.EPOLLIN)
         self._watch_parent()
         self._counter = FunctionCounter(self._send, read_source, self._is_wanted)
 
@@ -106,6 +108,7 @@ class Agent:
             room = select.EPOLLOUT if self._outlet else 0
             self._poll.modify(self._outlet.fd, room)
             ready = dict(self._poll.poll(self._timeout()))
+            self._buffers.poll(0)
             if ready.get(self._outlet.fd, 0) & select.EPOLLERR:
                 raise BrokenPipeError
             # At once: a write that waits reads them, too, and then there are none.
@@ -222,7 +225,7 @@ class Agent:
         refused: dict[str, ProbeError],
     ) -> None:
         for fd in program.fds:
-            self._poll.register(fd, select.EPOLLIN | select.EPOLLET)
+            self._buffers.register(fd, select.EPOLLIN | select.EPOLLET)
         self._outlet.limit(KEPT_BUFFERS * (config.ring_mib << 20))
         verdicts = {name: error.args[0] for name, error in refused.items()}
         began = time.monotonic_ns()
@@ -268,7 +271,7 @@ class Agent:
         assert trace
         self._taps.look()
         for fd in trace.program.fds:
-            self._poll.unregister(fd)
+            self._buffers.unregister(fd)
         account = trace.settle(self._send_events, MAX_EVENTS)
         if isinstance(trace.program, Recorder):
             self._send_found(trace, trace.program)
@@ -277,6 +280,7 @@ class Agent:
         times = {"began": trace.began, "ended": trace.ended}
         self._send(Kind.STATS, **account, **times, **clock())
         self._send(Kind.END, why=trace.why)
+        self._outlet.limit(0)
         self._trace = None
 
     def _send_found(self, trace: Running, program: Recorder) -> None:
@@ -301,10 +305,6 @@ class Agent:
         self._send(Kind.TAPS, **self._taps.told(trace.config.notebook_pid))
 
     # ---------------------------------------------------------------- frames
-
-    @property
-    def _is_running(self) -> bool:
-        return self._trace is not None and not self._trace.why
 
     def _send_progress(self) -> None:
         trace = self._trace
@@ -337,9 +337,15 @@ class Agent:
 
     def _write(self, data: bytes | memoryview) -> None:
         rest = self._outlet.write(memoryview(data))
-        while rest and not (self._is_running and self._outlet.keep(rest)):
+        while rest and not (self._must_not_wait and self._outlet.keep(rest)):
             self._wait()
             rest = self._outlet.write(rest)
+
+    @property
+    def _must_not_wait(self) -> bool:
+        """Whether the kernel's buffer will have no room before long."""
+        trace = self._trace
+        return trace is not None and not trace.why and trace.program.is_filling
 
     def _wait(self) -> None:
         """Wait until the reader makes room, or something that must not wait for it.
@@ -349,7 +355,8 @@ class Agent:
         BrokenPipeError
             The reader is not to be expected any more.
         """
-        is_running = self._is_running
+        trace = self._trace
+        is_running = trace is not None and not trace.why
         poll = select.poll()
         poll.register(self._outlet.fd, select.POLLOUT)
         if self._parent >= 0:
@@ -357,9 +364,12 @@ class Agent:
         if not self._ended:
             # Once a trace has ended only their end is of interest.
             poll.register(self._requests, select.POLLIN if is_running else 0)
-        if self._trace:
-            self._trace.wait()
+        if is_running:
+            poll.register(self._buffers, select.POLLIN)
+        if trace:
+            trace.wait()
         ready = {fd for fd, _ in poll.poll(self._patience(is_running))}
+        self._buffers.poll(0)
         if self._parent in ready or (self._ended and not ready):
             raise BrokenPipeError
         if self._requests in ready:

@@ -13,7 +13,7 @@ class Outlet:
     """Our end of the reader's pipe, and what waits in memory for room in it.
 
     The memory of the kernel's buffer is taken for as long as an agent is there; this
-    only while somebody is late.
+    from when somebody was late to when what is kept is limited anew.
 
     Parameters
     ----------
@@ -25,20 +25,19 @@ class Outlet:
         # A reader that is stopped must stop nothing but what it reads.
         os.set_blocking(fd, False)
         self.fd = fd
-        self._memory = _memory(mmap.PAGESIZE)
-        self._most = 0
         self._start = self._kept = 0
+        self.limit(0)
 
     def __len__(self) -> int:
         """Bytes that are kept."""
         return self._kept
 
     def limit(self, most: int) -> None:
-        """Allow so many bytes to be kept, from now on, when there are none."""
+        """Allow so many bytes to be kept from now on, when there are none."""
         assert not self._kept
-        if most != self._most:
-            self._memory = _memory(most)
-            self._most = most
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self._memory = mmap.mmap(-1, max(most, mmap.PAGESIZE), flags)
+        self._most = most
 
     def write(self, data: memoryview) -> memoryview:
         """Write what is kept and then `data`, while there is room; give the rest."""
@@ -57,7 +56,7 @@ class Outlet:
                     return
                 self._start = (self._start + written) % self._most
                 self._kept -= written
-        self._memory.madvise(mmap.MADV_DONTNEED)
+        self._start = 0  # what has been written to before is faster to write to
 
     def _write(self, data: memoryview) -> memoryview:
         try:
@@ -83,8 +82,3 @@ class Outlet:
         os.set_blocking(self.fd, True)
         self.write(memoryview(data))
         os.close(self.fd)
-
-
-def _memory(size: int) -> mmap.mmap:
-    # Private: what is shared would not be given back by being forgotten.
-    return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

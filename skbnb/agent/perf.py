@@ -66,6 +66,11 @@ class PerfBuffers:
         """
         return sum(b.drain(sink, self.stride, most) for b in self._buffers)
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether a quarter of any of them is full."""
+        return any(buffer.is_filling for buffer in self._buffers)
+
     def close(self) -> None:
         """Give the buffers back."""
         for fd in self.fds:
@@ -114,6 +119,11 @@ class _Buffer:
                 taken += 1
             self._positions[_DATA_TAIL] = at + self._length(start)
         return taken
+
+    @property
+    def is_filling(self) -> bool:
+        head, tail = self._positions[_DATA_HEAD], self._positions[_DATA_TAIL]
+        return head - tail > self._size // 4
 
     def _samples(self, start: int, count: int, stride: int) -> int:
         """How many of `count` records in a row are samples."""

@@ -181,6 +181,11 @@ class Program:
         """Whether `drain` left there what had been there when it was called."""
         return False
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether there will be no room for calls, if nothing is handed over soon."""
+        return True
+
     def rest(self, sink: Sink, most: int) -> None:
         """Hand over what is left, after `detach`."""
         while self.drain(sink, most):
@@ -333,6 +338,11 @@ class Buffered(Program):
             self._emitted += self._calls_in(block)
 
         return self._reader.drain(hand_over, most)
+
+    @property
+    def is_filling(self) -> bool:
+        """Whether a quarter of the buffer is full."""
+        return self._reader.is_filling
 
     def counters(self) -> dict[str, int]:
         """The kernel's counters, and how many calls were handed over."""

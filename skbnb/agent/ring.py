@@ -81,6 +81,11 @@ class Ring:
             self._consumer[0] = consumed + count * self.stride
         return count
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether a quarter of it is full."""
+        return self._producer[0] - self._consumer[0] > self._size // 4
+
     def close(self) -> None:
         """Give its memory back."""
         for view in (self._consumer, self._producer, self._data):
