@@ -70,7 +70,11 @@ def measure_capture(quick: bool) -> list[Line]:
     found = capture.run(size)
     datagrams = 500 if quick else 8_000
     real = [capture.real_load(datagrams) for _ in range(size.rounds)]
-    lines = [*capture.ratios(found), *capture.rates(found, real)]
+    lines = [
+        *capture.ratios(found),
+        *capture.rates(found, real),
+        *capture.processors(found),
+    ]
     notes = capture.notes(found, real)
     rounds = f"{size.rounds} rounds, in turn, {size.sustained:g} s each"
     title = f"Events a second, none lost ({rounds})"

@@ -101,8 +101,18 @@ class Way(Protocol):
     def frame(self) -> pd.DataFrame:
         """Make the DataFrame of it."""
 
+    def processors(self) -> dict[str, float]:
+        """Seconds that its processes have had of one, by what they are; {}: unknown."""
+
     def close(self) -> None:
         """End the process that captures."""
+
+
+def seconds_of(pid: int) -> float:
+    """Seconds that a process, and its children that have ended, had of one."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = sum(map(int, fields[11:15]))  # of proc_pid_stat(5), 14 to 17
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def agent_command(way: str, load_pid: int, *arguments: str) -> list[str]:
@@ -142,11 +152,10 @@ class Skbnb:
         """Bytes of what was captured."""
         return sum(len(frame.payload) for frame in self._trace.frames)
 
-    @property
-    def agent_seconds(self) -> float:
-        """Processor time that the agent has taken."""
-        schedstat = Path(f"/proc/{self._agent.pid}/schedstat").read_text()
-        return int(schedstat.split()[0]) / 1e9
+    def processors(self) -> dict[str, float]:
+        """Those of the agent and of this process."""
+        seconds = seconds_of(self._agent.pid)
+        return {"the agent": seconds, "the notebook": time.process_time()}
 
     def close(self) -> None:
         """End the agent."""
@@ -190,6 +199,10 @@ class Other:
     def frame(self) -> pd.DataFrame:
         """Make the DataFrame."""
         return pd.DataFrame(self._rows)
+
+    def processors(self) -> dict[str, float]:
+        """That of the process."""
+        return {"the consumer": seconds_of(self._process.pid)}
 
     def close(self) -> None:
         """End the process."""
@@ -245,6 +258,10 @@ class Bpftrace:
         names = ["ts", "comm", "pid", "count"]
         return pd.read_csv(self._path, sep=" ", names=names, skiprows=2, comment="@")
 
+    def processors(self) -> dict[str, float]:
+        """Its process has ended when it could be asked."""
+        return {}
+
     def close(self) -> None:
         """Nothing runs."""
 
@@ -276,6 +293,8 @@ class Trial:
     capture: float
     """From the first record to the end of the last one's way, less what it always
     takes to end."""
+    processors: dict[str, float] = field(default_factory=dict)
+    """Of one, that each process had."""
     build: float = 0.0
     """From there to the DataFrame."""
 
@@ -344,14 +363,19 @@ class Runner:
             The records made are not those captured and those lost.
         """
         self.way.start()
+        before = self._processors()
         began = time.perf_counter()
         made, took = self.load.make(rate, seconds)
         events, lost = self.way.stop()
         passed = time.perf_counter() - began - self.ending
+        had = {what: t - before[what] for what, t in self._processors().items()}
         assert events + lost == made, f"{made} made, but {events} + {lost} captured"
-        trial = Trial(rate, made / took, took, events, lost, max(passed, took))
+        trial = Trial(rate, made / took, took, events, lost, max(passed, took), had)
         print(f"  {self.name}: {trial}", file=sys.stderr, flush=True)
         return trial
+
+    def _processors(self) -> dict[str, float]:
+        return {"the load": seconds_of(self.load.pid), **self.way.processors()}
 
     def highest_rate(self, guess: float, seconds: float) -> float:
         """A rate near the highest that is sustained for so long.
@@ -612,6 +636,21 @@ def rates(found: Found, real: list[Real]) -> list[Line]:
         Line(title, Measure(values), unit=" M/s", digits=3, scale=1e-6)
         for title, values in measured
     ]
+
+
+# What the first is compared with, as what takes a record along and does little else.
+BARE = ("skbnb", "libbpf", "libbpf-keep")
+
+
+def processors(found: Found) -> list[Line]:
+    """What each process takes of a processor: together they have all there are."""
+    return [
+        Line(f"{WAYS[name].title}: {what}, a record",
+             Measure(tuple(one.processors[what] / one.events for one in trials)),
+             " ns", 0, 1e9)
+        for name, trials in ((name, found.sustained[name]) for name in BARE)
+        for what in trials[0].processors
+    ]  # fmt: skip
 
 
 def notes(found: Found, real: list[Real]) -> list[str]:

@@ -179,6 +179,10 @@ class Trial:
         theirs = sum(self.programs[name].count * other.per_run(name) for name in both)
         return ours / theirs
 
+    def if_empty(self, empty: Trial) -> float:
+        """Nanoseconds that as many runs of empty programs take for each clone."""
+        return self.per_clone / self.multiple(empty)
+
 
 Trials = dict[str, list[Trial]]
 
@@ -274,6 +278,7 @@ class Found(NamedTuple):
 
 # At least so much is left of the throughput of a transfer when it is traced.
 BULK = 0.97
+OF_BULK = ("skbnb", "empty", "sums")
 
 # Work that clones nothing -> how many times as long as empty programs ours may run.
 IDLE = {"datagrams": 3, "pipes": 1.2}
@@ -296,7 +301,7 @@ def run(size: Size) -> Found:
             work: measured(ways_, work, size.timed_rounds)
             for work, ways_ in (
                 *((work, beside) for work in IDLE),
-                ("bulk", {name: ways[name] for name in ("nothing", "skbnb", "sums")}),
+                ("bulk", {name: ways[name] for name in ("nothing", *OF_BULK)}),
                 ("clones", {name: ways[name] for name in ("nothing", *VARIANTS)}),
             )
         }
@@ -402,6 +407,8 @@ def a_clone(trials: Trials) -> list[Line]:
         *variants,
         Line("skbnb / empty programs, the same runs",
              over_rounds(Trial.multiple, ours, trials["empty"]), " x"),
+        Line("as many runs of empty programs, a clone",
+             over_rounds(Trial.if_empty, ours, trials["empty"]), " ns", 0),
     ]  # fmt: skip
 
 
@@ -433,7 +440,13 @@ def beside_the_handbook(found: Found) -> list[Line]:
                  over_rounds(beyond, timed[name], timed["nothing"], timed[HANDBOOK]),
                  " x", 2, goal=goal),
         ]  # fmt: skip
-    return lines
+
+    def at_least(one: Trial, empty: Trial, other: Trial) -> float:
+        return one.if_empty(empty) / other.per_clone
+
+    trials = (found.cloning[way] for way in ("skbnb", "empty", HANDBOOK))
+    what = f"as many empty programs as skbnb's / {HANDBOOK}: time in programs"
+    return [*lines, Line(what, over_rounds(at_least, *trials), " x", 2)]
 
 
 def of_the_task(size: Size, found: Found) -> list[Line]:
@@ -461,7 +474,7 @@ def of_bulk(found: Found) -> list[Line]:
         Line(f"throughput with {name} / with nothing attached",
              over_rounds(left, timed[name], timed["nothing"]), " x", 3,
              goal=BULK if name == "skbnb" else None, at_least=True)
-        for name in ("skbnb", "sums")
+        for name in OF_BULK
     ]  # fmt: skip
 
 

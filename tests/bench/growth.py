@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -125,16 +124,10 @@ def _captured(numbers: Sequence[int]) -> list[Point]:
 def _capture(runner: capture.Runner, number: int) -> Point:
     way = runner.way
     assert isinstance(way, capture.Skbnb)
-    before = _processor_time() + way.agent_seconds
     trial = runner.capture(_RATE, number / _RATE)
     assert not trial.lost
-    spent = _processor_time() + way.agent_seconds - before
+    spent = trial.processors["the agent"] + trial.processors["the notebook"]
     return Point(trial.events, spent, way.size)
-
-
-def _processor_time() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 # ------------------------------------------------------------------ what is measured
