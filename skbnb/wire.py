@@ -13,6 +13,7 @@ import contextlib
 import json
 import mmap
 import struct
+import threading
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Union
 
@@ -323,19 +324,22 @@ def control(kind: Kind, **fields: object) -> Frame:
 # Payloads of so many bytes are read into memory that has large pages, of so much each.
 _LARGE = 1 << 16
 _AT_ONCE = 16 << 20
+_MADV_POPULATE_WRITE = 23  # include/uapi/asm-generic/mman-common.h
 
 
 class _Memory:
     """Memory for payloads, which the kernel may make of large pages.
 
-    To write to memory for the first time takes longer than to read a record, and with
-    large pages a fraction of that. Where payloads are not kept, as those of a
-    recording, two pieces take turns.
+    To write to memory for the first time takes longer than to read a record, and the
+    writer at the pipe's other end has to wait for that: so the next piece is written to
+    beside, before it is needed. Where payloads are not kept, as those of a recording,
+    two pieces take turns.
     """
 
     def __init__(self) -> None:
         self._left = memoryview(b"")
         self._now = self._before = _large_pages(mmap.PAGESIZE)
+        self._next: mmap.mmap | None = None
 
     def room(self, length: int) -> memoryview:
         """So many bytes; of few a copy is to be kept, and not these."""
@@ -351,6 +355,12 @@ class _Memory:
     def _another(self, length: int) -> mmap.mmap:
         if length <= len(self._before) and _is_free(self._before):
             return self._before
+        memory, self._next = self._next, None
+        if len(self._before) >= _AT_ONCE:  # and it is looked at: payloads are kept
+            self._next = _large_pages(_AT_ONCE)
+            threading.Thread(target=_populate, args=(self._next,), daemon=True).start()
+        if memory and length <= len(memory):
+            return memory
         return _large_pages(max(length, _AT_ONCE))
 
 
@@ -360,6 +370,16 @@ def _large_pages(size: int) -> mmap.mmap:
     with contextlib.suppress(OSError, AttributeError):
         memory.madvise(mmap.MADV_HUGEPAGE)
     return memory
+
+
+def _populate(memory: mmap.mmap) -> None:
+    # By madvise(2) itself: Python's own keeps the interpreter's lock meanwhile. Before
+    # Linux 5.14 there is none of it, and each page is populated when it is needed.
+    import ctypes
+
+    first = ctypes.c_char.from_buffer(memory)
+    length = ctypes.c_size_t(len(memory))
+    ctypes.CDLL(None).madvise(ctypes.byref(first), length, _MADV_POPULATE_WRITE)
 
 
 def _is_free(memory: mmap.mmap) -> bool:
