@@ -85,18 +85,13 @@ class Line:
 
     @property
     def cells(self) -> tuple[str, str, str, str]:
-        """As written in a table."""
+        """As written in a table: the value, the goal, a verdict, and of what."""
         value = self.measure.text(self.unit, self.digits, self.scale)
         if self.goal is None:
-            return self.what, value, "", ""
+            return value, "", "", self.what
         sign = "≥" if self.at_least else "≤"
-        verdict = "met" if self.met else "MISSED"
-        return (
-            self.what,
-            value,
-            f"{sign} {self.goal * self.scale:g}{self.unit}",
-            verdict,
-        )
+        goal = f"{sign} {self.goal * self.scale:g}{self.unit}"
+        return value, goal, "met" if self.met else "MISSED", self.what
 
     def json(self) -> dict[str, Any]:
         """As it is kept in a file, in the unit of the table."""
@@ -111,11 +106,14 @@ class Line:
 
 
 def table(title: str, lines: Sequence[Line], notes: Sequence[str] = ()) -> str:
-    """Lines under each other, and notes."""
-    rows = [("", "median [quartiles]", "goal", ""), *(line.cells for line in lines)]
+    """Lines under each other, and notes. What is longest comes last."""
+    goal = "goal" if any(line.goal is not None for line in lines) else ""
+    rows = [("median [quartiles]", goal, "", ""), *(line.cells for line in lines)]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        "  ".join(
+            cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width
+        )
         for row in rows
     ]
     return "\n".join([title, *(f"  {line.rstrip()}" for line in text), *notes])

@@ -18,7 +18,7 @@ from skbnb.agent.probes import FOLLOW_TASKS, PROBES
 from tests.bench import bpf_stats, cost, flood_agent, work
 from tests.bench.bpf_stats import Runs
 from tests.bench.helper import Helper
-from tests.bench.measures import Line, Measure
+from tests.bench.measures import Line, Measure, table
 
 BENCH = Path(cost.__file__).parent
 
@@ -125,3 +125,20 @@ def test_a_file_has_the_tables_numbers_and_units() -> None:
         "goal": 1000,
         "met": True,
     }
+
+
+def test_a_table_says_what_reaches_its_goal() -> None:
+    lines = [
+        Line("fast enough", Measure((0.5, 0.25, 0.75)), " ms", 1, 1e3, goal=1),
+        Line("too little", Measure((2.0,)), " x", goal=3, at_least=True),
+        Line("  of these", Measure((10.0,)), " x"),
+    ]
+    assert table("Title", lines, ["A note."]).split("\n") == [
+        "Title",
+        "  median [quartiles]       goal",
+        "  500.0 ms [250.0, 750.0]  ≤ 1000 ms  met     fast enough",
+        "  2.0 x [2.0, 2.0]         ≥ 3 x      MISSED  too little",
+        "  10.0 x [10.0, 10.0]                           of these",
+        "A note.",
+    ]
+    assert table("Title", lines[2:]).split("\n")[1] == "  median [quartiles]"
