@@ -39,6 +39,9 @@ _AXIS: dict[str, Any] = {
     "zeroline": False,
     "automargin": True,
     "title": {"standoff": 8, "font": {"size": 12}},
+    # Where all labels are hidden, as in a page that is still to be laid out, plotly
+    # draws the title infinitely far above.
+    "ticklabeloverflow": "allow",
 }
 
 TEMPLATE = go.layout.Template(

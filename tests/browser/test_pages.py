@@ -16,6 +16,7 @@ import pytest
 from nbconvert import HTMLExporter
 from playwright.sync_api import Browser, Page, expect
 
+from skbnb import charts, figures
 from tests.browser.conftest import CHECKOUT, SCREENS, Notebook
 from tests.browser.steps import (
     BEGIN,
@@ -27,6 +28,7 @@ from tests.browser.steps import (
     says,
     shown,
 )
+from tests.unit.frames import example, with_stacks
 
 
 def test_a_panel_in_notebook_7(notebook: Notebook) -> None:
@@ -123,3 +125,28 @@ def test_a_page_where_no_script_runs(
         rows = page.get_by_role("table", name="Clones by process").first.locator("tr")
         expect(rows.nth(1)).to_contain_text("curl")
         page.screenshot(path=SCREENS / "no-script.png", full_page=True)
+
+
+@pytest.mark.parametrize("width", [1, 10, 200])
+def test_figures_where_there_is_no_room_for_them(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    # So they are drawn for a moment in a page that is still to be laid out.
+    df = with_stacks(example(2_000))
+    drawn = figures.to_page(
+        [
+            *(charts.processes(df), charts.reasons(df), charts.timeline(df)),
+            *(charts.flow(df), charts.stacks(df)),
+        ]
+    )
+    path = tmp_path / "narrow.html"
+    path.write_text(
+        f'<meta charset="utf-8"><div style="width: {width}px">{drawn}</div>'
+    )
+    with offline(browser, path) as page:
+        expect(page.locator(".js-plotly-plot .main-svg").first).to_be_attached()
+        expect(page.locator(".js-plotly-plot")).to_have_count(5)
+        page.set_viewport_size({"width": 500, "height": 900})
+        page.evaluate("document.querySelector('div').style.width = '400px'")
+        for plot in page.locator(".js-plotly-plot").all():
+            expect(plot.locator(".main-svg").first).to_have_attribute("width", "400")
