@@ -167,6 +167,7 @@ def test_memory_that_is_populated_is_there_to_be_written_to() -> None:
 
     pages = 1000
     memory = mmap.mmap(-1, pages * mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)  # else there are few faults in any case
     wire._populate(memory)
     before = faults()
     memory[:: mmap.PAGESIZE] = bytes(pages)
